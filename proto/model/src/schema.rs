@@ -1,0 +1,265 @@
+//! The public description of a dataset: what its owner types in from what they know.
+//!
+//! Nothing here is ever inferred from rows. A [`Description`] is read from a TOML file, checked
+//! once, and is then the only source of bounds, categories, row maxima and sizes.
+
+mod file;
+
+use std::collections::BTreeSet;
+
+use crate::exposure::Delta;
+use crate::ids::{DatasetName, Digest, PopulationName};
+
+pub use file::InvalidDescription;
+pub(crate) use file::place;
+
+/// What values a column may have. Bounds and categories are public.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Domain {
+    /// Whole numbers from `lowest` to `highest`, both within 2^53.
+    Integer {
+        /// The smallest sensible value.
+        lowest: i64,
+        /// The largest sensible value, at least `lowest`.
+        highest: i64,
+    },
+    /// Numbers from `lowest` to `highest`, both finite.
+    Number {
+        /// The smallest sensible value.
+        lowest: f64,
+        /// The largest sensible value, at least `lowest`.
+        highest: f64,
+    },
+    /// One of a list of texts, in declared order (1 to 10,000, all different).
+    Category {
+        /// The list, including `other` if there is one.
+        values: Vec<String>,
+        /// The position in `values` that stands for every value not on the list.
+        other: Option<usize>,
+    },
+    /// True or false.
+    Boolean,
+}
+
+impl Domain {
+    /// The largest number of values that a column may have to be a group key.
+    pub const MOST_KEYS: u64 = 10_000;
+
+    /// How many different keys grouping by this column gives, in declared order, or nothing if
+    /// the column cannot be a key.
+    #[must_use]
+    pub fn key_count(&self) -> Option<u64> {
+        let count = match self {
+            Domain::Integer { lowest, highest } => highest.abs_diff(*lowest).checked_add(1)?,
+            Domain::Number { .. } => return None,
+            Domain::Category { values, .. } => values.len() as u64,
+            Domain::Boolean => 2,
+        };
+        (count <= Self::MOST_KEYS).then_some(count)
+    }
+
+    /// The text of key number `index` (0 is the first), as answers show it.
+    #[must_use]
+    pub fn key_label(&self, index: u64) -> Option<String> {
+        if index >= self.key_count()? {
+            return None;
+        }
+        match self {
+            Domain::Integer { lowest, .. } => Some((lowest + index as i64).to_string()),
+            Domain::Number { .. } => None,
+            Domain::Category { values, .. } => values.get(index as usize).cloned(),
+            Domain::Boolean => Some(if index == 0 { "false" } else { "true" }.to_owned()),
+        }
+    }
+}
+
+/// One described column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The name in queries and in the data file: letters, digits and `_`, lower case.
+    pub name: String,
+    /// What values it may have.
+    pub domain: Domain,
+    /// The unit, such as `visits`; may be empty.
+    pub unit: String,
+    /// What the column means, in a sentence.
+    pub meaning: String,
+    /// Where the bounds or the list come from (a form, a guideline, an instrument).
+    pub source: String,
+    /// Whether rows may have no value. If not, a missing value is refused at ingest.
+    pub may_be_missing: bool,
+    /// The share of missing values in mock rows, 0 to 1.
+    pub missing_share: f64,
+    /// Whether all rows of a subject have the same value; checked at ingest.
+    pub constant_per_subject: bool,
+}
+
+/// Terms of a study that an owner can make mandatory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StudyTerm {
+    /// The controller.
+    Controller,
+    /// The legal basis.
+    LegalBasis,
+    /// The reference of the ethics decision.
+    EthicsReference,
+    /// The contract number.
+    ContractNumber,
+    /// The end date.
+    EndDate,
+}
+
+impl StudyTerm {
+    /// All terms, in the order of the study file.
+    pub const ALL: [StudyTerm; 5] = [
+        StudyTerm::Controller,
+        StudyTerm::LegalBasis,
+        StudyTerm::EthicsReference,
+        StudyTerm::ContractNumber,
+        StudyTerm::EndDate,
+    ];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StudyTerm::Controller => "controller",
+            StudyTerm::LegalBasis => "legal_basis",
+            StudyTerm::EthicsReference => "ethics_reference",
+            StudyTerm::ContractNumber => "contract_number",
+            StudyTerm::EndDate => "end_date",
+        }
+    }
+}
+
+/// A checked description. Made by [`Description::from_toml`] only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    text: String,
+    name: DatasetName,
+    title: String,
+    about: String,
+    source_file: String,
+    subject_column: String,
+    subject_unit: String,
+    population: PopulationName,
+    most_rows_per_subject: u32,
+    fewest_subjects: u64,
+    most_subjects: u64,
+    delta: Delta,
+    columns: Vec<Column>,
+    required_terms: BTreeSet<StudyTerm>,
+}
+
+impl Description {
+    /// Reads and checks a description file. Errors name the line and column, and what to do.
+    pub fn from_toml(text: &str) -> Result<Self, InvalidDescription> {
+        file::read(text)
+    }
+
+    /// The file's exact text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// SHA-256 of the file's text.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text.as_bytes())
+    }
+
+    /// The dataset's name.
+    #[must_use]
+    pub fn name(&self) -> &DatasetName {
+        &self.name
+    }
+
+    /// A title for people.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What the dataset is, in sentences.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The data file's name inside the node's import folder; ends in `.csv` or `.parquet`.
+    #[must_use]
+    pub fn source_file(&self) -> &str {
+        &self.source_file
+    }
+
+    /// The column that says whose row it is. Not a queryable column.
+    #[must_use]
+    pub fn subject_column(&self) -> &str {
+        &self.subject_column
+    }
+
+    /// Who is protected, in the singular: `person`, `patient`, `household`.
+    #[must_use]
+    pub fn subject_unit(&self) -> &str {
+        &self.subject_unit
+    }
+
+    /// The population that the subjects belong to.
+    #[must_use]
+    pub fn population(&self) -> &PopulationName {
+        &self.population
+    }
+
+    /// At most this many rows of one subject count (1 to 1,000,000).
+    #[must_use]
+    pub fn most_rows_per_subject(&self) -> u32 {
+        self.most_rows_per_subject
+    }
+
+    /// The lower end of the public size.
+    #[must_use]
+    pub fn fewest_subjects(&self) -> u64 {
+        self.fewest_subjects
+    }
+
+    /// The upper end of the public size: N, at most 2^31.
+    #[must_use]
+    pub fn most_subjects(&self) -> u64 {
+        self.most_subjects
+    }
+
+    /// How many subjects the index has room for: N rounded up to a multiple of 1,024, so that
+    /// stored lengths depend on public numbers only.
+    #[must_use]
+    pub fn index_capacity(&self) -> u64 {
+        self.most_subjects.div_ceil(1024) * 1024
+    }
+
+    /// The delta of limits on this dataset, below 1/N.
+    #[must_use]
+    pub fn delta(&self) -> Delta {
+        self.delta
+    }
+
+    /// The queryable columns, in declared order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Finds a column by name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .find(|(_, c)| c.name == name)
+    }
+
+    /// The terms that a study must state.
+    #[must_use]
+    pub fn required_terms(&self) -> &BTreeSet<StudyTerm> {
+        &self.required_terms
+    }
+}

@@ -1,0 +1,277 @@
+//! A study: what a scientist asks owners for, as a file people write and as a document that is
+//! signed, approved by digest, and kept.
+
+mod file;
+
+use std::collections::BTreeSet;
+
+use crate::accuracy::AccuracyRequest;
+use crate::ids::{DatasetName, KeyId, PartyName, ReleaseName, StudyId, UnixMillis};
+use crate::schema::StudyTerm;
+use crate::text::SqlText;
+
+pub use file::{InvalidStudyFile, StudyFile};
+
+/// Under what terms a study runs. Empty texts are terms that are not stated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// The controller.
+    pub controller: String,
+    /// The legal basis.
+    pub legal_basis: String,
+    /// The reference of the ethics decision.
+    pub ethics_reference: String,
+    /// The contract number.
+    pub contract_number: String,
+    /// The last day, `YYYY-MM-DD` (UTC).
+    pub end_date: String,
+}
+
+impl Terms {
+    /// The text of one term; empty if not stated.
+    #[must_use]
+    pub fn get(&self, term: StudyTerm) -> &str {
+        match term {
+            StudyTerm::Controller => &self.controller,
+            StudyTerm::LegalBasis => &self.legal_basis,
+            StudyTerm::EthicsReference => &self.ethics_reference,
+            StudyTerm::ContractNumber => &self.contract_number,
+            StudyTerm::EndDate => &self.end_date,
+        }
+    }
+
+    /// The required terms that are not stated.
+    #[must_use]
+    pub fn missing(&self, required: &BTreeSet<StudyTerm>) -> Vec<StudyTerm> {
+        required
+            .iter()
+            .copied()
+            .filter(|t| self.get(*t).trim().is_empty())
+            .collect()
+    }
+}
+
+/// One release that a study asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyRelease {
+    /// Its name inside the study.
+    pub name: ReleaseName,
+    /// The query.
+    pub sql: SqlText,
+    /// How accurate.
+    pub accuracy: AccuracyRequest,
+    /// How many request ids may run it, each priced in full: 1 to 1,000.
+    pub times: u32,
+}
+
+/// One institution that a study asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Institution {
+    /// The node's name.
+    pub name: PartyName,
+    /// The node's public key.
+    pub key: KeyId,
+}
+
+/// A checked study. The same document goes to every institution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Study {
+    id: StudyId,
+    title: String,
+    purpose: String,
+    terms: Terms,
+    dataset: DatasetName,
+    releases: Vec<StudyRelease>,
+    institutions: Vec<Institution>,
+}
+
+/// Why a study was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidStudy {
+    /// Title or purpose is empty or too long.
+    #[error("{0} must have 1 to 2000 characters")]
+    Text(&'static str),
+    /// No release, or too many.
+    #[error("a study has 1 to 100 releases, not {0}")]
+    Releases(usize),
+    /// A release's name stands twice.
+    #[error("the release name '{0}' stands twice")]
+    Twice(ReleaseName),
+    /// A release is to run never or too often.
+    #[error("release '{0}': times must be from 1 to 1000")]
+    Times(ReleaseName),
+    /// No institution, or one twice.
+    #[error("name 1 to 1000 institutions, each once")]
+    Institutions,
+    /// The end date is no date.
+    #[error("end_date must be a date like 2027-12-31, not '{0}'")]
+    EndDate(String),
+    /// A term is too long.
+    #[error("{0} must have at most 500 characters")]
+    Term(&'static str),
+}
+
+impl Study {
+    /// Checks the rules of a study.
+    pub fn new(
+        id: StudyId,
+        title: String,
+        purpose: String,
+        terms: Terms,
+        dataset: DatasetName,
+        releases: Vec<StudyRelease>,
+        institutions: Vec<Institution>,
+    ) -> Result<Self, InvalidStudy> {
+        for (what, text) in [("title", &title), ("purpose", &purpose)] {
+            if text.trim().is_empty() || text.chars().count() > 2000 {
+                return Err(InvalidStudy::Text(what));
+            }
+        }
+        for term in StudyTerm::ALL {
+            if terms.get(term).chars().count() > 500 {
+                return Err(InvalidStudy::Term(term.as_str()));
+            }
+        }
+        if !terms.end_date.is_empty() && UnixMillis::end_of_day(&terms.end_date).is_none() {
+            return Err(InvalidStudy::EndDate(
+                terms.end_date.chars().take(20).collect(),
+            ));
+        }
+        if !(1..=100).contains(&releases.len()) {
+            return Err(InvalidStudy::Releases(releases.len()));
+        }
+        let mut names = BTreeSet::new();
+        for release in &releases {
+            if !names.insert(&release.name) {
+                return Err(InvalidStudy::Twice(release.name.clone()));
+            }
+            if !(1..=1000).contains(&release.times) {
+                return Err(InvalidStudy::Times(release.name.clone()));
+            }
+        }
+        let keys: BTreeSet<_> = institutions.iter().map(|i| i.key).collect();
+        if !(1..=1000).contains(&institutions.len()) || keys.len() != institutions.len() {
+            return Err(InvalidStudy::Institutions);
+        }
+        Ok(Self {
+            id,
+            title,
+            purpose,
+            terms,
+            dataset,
+            releases,
+            institutions,
+        })
+    }
+
+    /// Chosen by the scientist; the same at every institution.
+    #[must_use]
+    pub fn id(&self) -> StudyId {
+        self.id
+    }
+
+    /// The question.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Why it is asked, in the scientist's words.
+    #[must_use]
+    pub fn purpose(&self) -> &str {
+        &self.purpose
+    }
+
+    /// Under what terms.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The dataset's name at every institution.
+    #[must_use]
+    pub fn dataset(&self) -> &DatasetName {
+        &self.dataset
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn releases(&self) -> &[StudyRelease] {
+        &self.releases
+    }
+
+    /// Finds a release by name.
+    #[must_use]
+    pub fn release(&self, name: &ReleaseName) -> Option<&StudyRelease> {
+        self.releases.iter().find(|r| r.name == *name)
+    }
+
+    /// Who is asked.
+    #[must_use]
+    pub fn institutions(&self) -> &[Institution] {
+        &self.institutions
+    }
+
+    /// When it expires: at the end of its last day, or a year after `submitted` if it states
+    /// none.
+    #[must_use]
+    pub fn expires(&self, submitted: UnixMillis) -> UnixMillis {
+        const YEAR: u64 = 365 * 86_400_000;
+        UnixMillis::end_of_day(&self.terms.end_date)
+            .unwrap_or(UnixMillis(submitted.0.saturating_add(YEAR)))
+    }
+}
+
+/// Where a study is at one institution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StudyState {
+    /// Waiting for the owner.
+    Submitted,
+    /// The owner asks for another form of it.
+    ChangesRequested,
+    /// May run until it expires.
+    Approved,
+    /// Declined by the owner.
+    Declined,
+    /// Taken back by the scientist.
+    Withdrawn,
+    /// Its end date has passed.
+    Expired,
+    /// Stopped by the node, because a release failed twice.
+    Suspended,
+    /// Stopped by the owner after approval.
+    Revoked,
+    /// Everything approved was released.
+    Completed,
+}
+
+impl StudyState {
+    /// The state in words for people.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            StudyState::Submitted => "waiting for the owner",
+            StudyState::ChangesRequested => "changes asked",
+            StudyState::Approved => "approved",
+            StudyState::Declined => "declined",
+            StudyState::Withdrawn => "withdrawn",
+            StudyState::Expired => "expired",
+            StudyState::Suspended => "suspended",
+            StudyState::Revoked => "revoked",
+            StudyState::Completed => "released",
+        }
+    }
+}
+
+/// An owner's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may run.
+    Approve,
+    /// It may not.
+    Decline,
+    /// In another form, perhaps.
+    AskForChanges,
+    /// Stop after approval.
+    Revoke,
+}
