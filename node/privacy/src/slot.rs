@@ -1,0 +1,146 @@
+//! Public slot lengths: how long a release takes, from its plan and declared sizes alone.
+
+use obscura_model::answer::VectorShape;
+
+/// The longest worst case that is admitted, in milliseconds.
+pub const LONGEST_MILLIS: u64 = 60_000;
+
+/// The most sums (vectors times cells) of one release: 8 MB for each thread.
+pub const MOST_SUMS: u64 = 1_000_000;
+
+/// Reading one row, adding it, and its subject's share of the commit. Measured: 6 to 16
+/// nanoseconds a row for the fold, 70 more for each subject.
+const NANOS_PER_ROW: u64 = 300;
+
+/// One operator of the query's expressions on one row.
+const NANOS_PER_OPERATOR: u64 = 10;
+
+/// One noise sample of sigma 1, and more for every doubling of sigma (arXiv 2112.05307). Measured
+/// means are 8 to 45 microseconds; single samples took up to five times as long.
+const NANOS_PER_SAMPLE: u64 = 100_000;
+const NANOS_PER_SAMPLE_BIT: u64 = 4_000;
+
+/// Start of the fold, flush of the commit.
+const NANOS_PER_RELEASE: u64 = 10_000_000;
+
+/// A plan whose worst case is over the limits. Public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// Over [`LONGEST_MILLIS`].
+    #[error(
+        "the release could take longer than {} seconds: use fewer groups or outputs",
+        LONGEST_MILLIS / 1000
+    )]
+    TooLong,
+    /// Over [`MOST_SUMS`].
+    #[error("the release has more than {MOST_SUMS} sums: use fewer groups or outputs")]
+    TooLarge,
+}
+
+/// The slot of a plan in milliseconds: a multiple of `step_millis`, long enough for nearly every
+/// run.
+///
+/// `rows_upper` is the declared most subjects times the declared most rows of each, `operators`
+/// the number of operators of the query, evaluated for every row. Nothing here depends on data.
+pub fn slot(
+    cells: usize,
+    vectors: &[VectorShape],
+    rows_upper: u64,
+    operators: u64,
+    step_millis: u64,
+) -> Result<u64, SlotError> {
+    let cells = u64::try_from(cells).map_err(|_| SlotError::TooLarge)?;
+    let sums = u64::try_from(vectors.len())
+        .ok()
+        .and_then(|v| v.checked_mul(cells));
+    if sums.is_none_or(|sums| sums > MOST_SUMS) {
+        return Err(SlotError::TooLarge);
+    }
+    let nanos = worst_nanos(cells, vectors, rows_upper, operators).ok_or(SlotError::TooLong)?;
+    let millis = nanos.div_ceil(1_000_000);
+    if millis > LONGEST_MILLIS {
+        return Err(SlotError::TooLong);
+    }
+    Ok(millis.next_multiple_of(step_millis.clamp(1, LONGEST_MILLIS)))
+}
+
+fn worst_nanos(
+    cells: u64,
+    vectors: &[VectorShape],
+    rows_upper: u64,
+    operators: u64,
+) -> Option<u64> {
+    let row = operators
+        .checked_mul(NANOS_PER_OPERATOR)?
+        .checked_add(NANOS_PER_ROW)?;
+    let rows = rows_upper.checked_mul(row)?;
+    let noise = vectors.iter().try_fold(0u64, |sum, vector| {
+        let bits = u64::from(vector.sigma.checked_ilog2().unwrap_or(0));
+        let sample = NANOS_PER_SAMPLE + bits * NANOS_PER_SAMPLE_BIT;
+        sum.checked_add(sample.checked_mul(cells)?)
+    })?;
+    rows.checked_add(noise)?.checked_add(NANOS_PER_RELEASE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STEP: u64 = 20;
+
+    fn vectors(count: usize, sigma: u64) -> Vec<VectorShape> {
+        let vector = VectorShape {
+            what: "rows".into(),
+            step_exponent: 0,
+            clip_squared: 1,
+            sigma,
+        };
+        vec![vector; count]
+    }
+
+    #[test]
+    fn a_small_study_has_a_slot_of_one_or_two_steps() {
+        // Two vectors in four cells, 2,000 people with at most five rows.
+        assert_eq!(slot(4, &vectors(2, 11_449), 10_000, 3, STEP), Ok(20));
+        assert_eq!(slot(4, &vectors(2, 11_449), 30_000, 3, STEP), Ok(40));
+    }
+
+    #[test]
+    fn plans_whose_worst_case_is_over_the_limits_are_refused() {
+        let refused = |cells, count, rows, operators| {
+            slot(cells, &vectors(count, 1), rows, operators, STEP).unwrap_err()
+        };
+        assert_eq!(refused(1_000_001, 1, 1, 1), SlotError::TooLarge);
+        assert_eq!(refused(10_000, 101, 1, 1), SlotError::TooLarge);
+        assert_eq!(refused(usize::MAX, 2, 1, 1), SlotError::TooLarge);
+        assert_eq!(refused(1_000_000, 1, 1, 1), SlotError::TooLong);
+        assert_eq!(refused(1, 1, 10_000_000, 1_000), SlotError::TooLong);
+        assert_eq!(refused(1, 1, u64::MAX, u64::MAX), SlotError::TooLong);
+    }
+
+    #[test]
+    fn a_step_of_zero_or_of_hours_is_no_fault() {
+        assert_eq!(slot(1, &vectors(1, 1), 1, 1, 0), Ok(11));
+        assert_eq!(slot(1, &vectors(1, 1), 1, 1, u64::MAX), Ok(LONGEST_MILLIS));
+    }
+
+    proptest! {
+        #[test]
+        fn a_slot_is_a_multiple_of_the_step_and_never_shorter_for_more_work(
+            cells in 1usize..2_000, count in 1usize..8, rows in 0u64..10_000_000,
+            operators in 0u64..100, sigma in 1u64.., step in 1u64..100,
+            more in (0usize..50, 0u64..1_000, 0u64..5),
+        ) {
+            let less = slot(cells, &vectors(count, sigma), rows, operators, step);
+            let more = slot(
+                cells + more.0, &vectors(count, sigma), rows + more.1, operators + more.2, step,
+            );
+            if let (Ok(less), Ok(more)) = (less, more) {
+                prop_assert!(less > 0 && less % step == 0 && less <= more);
+            } else {
+                prop_assert!(more.is_err());
+            }
+        }
+    }
+}
