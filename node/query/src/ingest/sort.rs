@@ -1,0 +1,261 @@
+//! Keyed hashes of ids and rows, and the stored order that follows from them.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array};
+use hmac::{Hmac, KeyInit, Mac};
+use obscura_model::ids::Digest;
+use obscura_model::schema::{Description, Domain};
+use sha2::Sha256;
+
+use super::cell::normalised_id;
+use super::{RawColumn, RawTable};
+
+/// The secrets of a population, never rotated. `subject` keys the hashes of ids, `rows` those of
+/// rows.
+pub struct Secrets {
+    /// Keys the hashes of subject ids.
+    pub subject: [u8; 32],
+    /// Keys the hashes that choose rows.
+    pub rows: [u8; 32],
+}
+
+/// Secret: shows nothing.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// Why rows could not be given their places.
+#[derive(Debug, thiserror::Error)]
+pub enum SortError<E: std::error::Error + 'static> {
+    /// The rows were read with another description.
+    #[error("the rows were read with another description: read them again")]
+    OtherDescription,
+    /// The caller's index refused a subject.
+    #[error("the subject index refused a subject")]
+    Index(#[source] E),
+    /// More subjects than the declared size has room for.
+    #[error(
+        "the dataset has more subjects than its description declares: raise the upper end of \
+        subjects"
+    )]
+    Full,
+}
+
+/// Rows in stored order: by subject index, then by the keyed hash of the row.
+pub struct SortedTable {
+    description: Digest,
+    subjects: Vec<u32>,
+    columns: Vec<RawColumn>,
+}
+
+/// Private: shows nothing.
+impl fmt::Debug for SortedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SortedTable")
+    }
+}
+
+/// The only form in which the node keeps an id: the first 16 bytes of HMAC-SHA256 under the
+/// population's secret, of the normalised id (white space around it cut, lower case).
+#[must_use]
+pub fn subject_hash(secret: &[u8; 32], id: &str) -> [u8; 16] {
+    let id = normalised_id(id).unwrap_or_default();
+    keyed(secret, &[id.as_bytes()])
+}
+
+#[allow(clippy::expect_used)]
+fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
+    // HMAC takes a key of any length, so this cannot fail.
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes any key");
+    parts.iter().for_each(|p| mac.update(p));
+    let bytes = mac.finalize().into_bytes();
+    let mut first = [0u8; 16];
+    first
+        .iter_mut()
+        .zip(bytes)
+        .for_each(|(to, from)| *to = from);
+    first
+}
+
+/// Puts rows into stored order. `index` gives the dense subject index of a keyed id (the ledger
+/// owns that map, which only ever grows); it is asked once for each subject, in ascending order of
+/// the hashes, so that nothing depends on the order of the file.
+///
+/// The rows of a subject are ordered by the first 16 bytes of HMAC-SHA256 under the row secret, of
+/// the typed content of all described columns followed by the row's ordinal among the subject's
+/// equal rows (8 bytes, little endian). A missing value is the byte 0; a number 1 and its 8 bytes
+/// (IEEE 754, little endian); a category 2, the length of its text in 4 bytes and the text; a
+/// boolean 3 and 0 or 1.
+pub fn sort<E: std::error::Error + 'static>(
+    raw: RawTable,
+    description: &Description,
+    secrets: &Secrets,
+    index: &mut impl FnMut([u8; 16]) -> Result<u32, E>,
+) -> Result<SortedTable, SortError<E>> {
+    if raw.description != description.digest() {
+        return Err(SortError::OtherDescription);
+    }
+    let subjects = indices(&raw, description, secrets, index)?;
+    let content: Vec<Vec<u8>> = (0..raw.ids.len())
+        .map(|row| content(&raw.columns, description, row))
+        .collect();
+    // Equal rows of a subject come together, in whatever order: they are interchangeable.
+    let mut order: Vec<usize> = (0..raw.ids.len()).collect();
+    order.sort_unstable_by_key(|row| (subjects.get(*row), content.get(*row)));
+    let mut keyed_rows: Vec<(u32, [u8; 16], usize)> = Vec::with_capacity(order.len());
+    let mut before: Option<(u32, &[u8], u64)> = None;
+    for row in order {
+        let subject = subjects.get(row).copied().unwrap_or(0);
+        let bytes = content.get(row).map_or(&[][..], Vec::as_slice);
+        let ordinal = match before {
+            Some((s, b, ordinal)) if s == subject && b == bytes => ordinal + 1,
+            _ => 0,
+        };
+        before = Some((subject, bytes, ordinal));
+        let hash = keyed(&secrets.rows, &[bytes, &ordinal.to_le_bytes()]);
+        keyed_rows.push((subject, hash, row));
+    }
+    keyed_rows.sort_unstable();
+    let rows: Vec<usize> = keyed_rows.iter().map(|(_, _, row)| *row).collect();
+    Ok(SortedTable {
+        description: raw.description,
+        subjects: keyed_rows.iter().map(|(subject, _, _)| *subject).collect(),
+        columns: raw.columns.iter().map(|c| c.take(&rows)).collect(),
+    })
+}
+
+fn indices<E: std::error::Error + 'static>(
+    raw: &RawTable,
+    description: &Description,
+    secrets: &Secrets,
+    index: &mut impl FnMut([u8; 16]) -> Result<u32, E>,
+) -> Result<Vec<u32>, SortError<E>> {
+    let mut hashes: Vec<([u8; 16], usize)> = raw
+        .ids
+        .iter()
+        .enumerate()
+        .map(|(row, id)| (subject_hash(&secrets.subject, id), row))
+        .collect();
+    hashes.sort_unstable();
+    let mut subjects = vec![0u32; hashes.len()];
+    let mut before: Option<([u8; 16], u32)> = None;
+    for (hash, row) in hashes {
+        let subject = match before {
+            Some((same, subject)) if same == hash => subject,
+            _ => index(hash).map_err(SortError::Index)?,
+        };
+        if u64::from(subject) >= description.index_capacity() {
+            return Err(SortError::Full);
+        }
+        before = Some((hash, subject));
+        if let Some(slot) = subjects.get_mut(row) {
+            *slot = subject;
+        }
+    }
+    Ok(subjects)
+}
+
+fn content(columns: &[RawColumn], description: &Description, row: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (values, column) in columns.iter().zip(description.columns()) {
+        match values {
+            RawColumn::Number(v) => match v.get(row).copied().flatten() {
+                Some(number) => {
+                    bytes.push(1);
+                    bytes.extend_from_slice(&number.to_le_bytes());
+                }
+                None => bytes.push(0),
+            },
+            RawColumn::Category(v) => match (v.get(row).copied().flatten(), &column.domain) {
+                (Some(code), Domain::Category { values, other: _ }) => {
+                    let label = usize::try_from(code).ok().and_then(|c| values.get(c));
+                    let text = label.map_or(&[][..], String::as_bytes);
+                    bytes.push(2);
+                    // Labels have at most 200 bytes.
+                    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                    bytes.extend_from_slice(text);
+                }
+                _ => bytes.push(0),
+            },
+            RawColumn::Boolean(v) => match v.get(row).copied().flatten() {
+                Some(truth) => bytes.extend_from_slice(&[3, u8::from(truth)]),
+                None => bytes.push(0),
+            },
+        }
+    }
+    bytes
+}
+
+impl RawColumn {
+    /// Whether two rows have the same value, or both none.
+    pub(super) fn same(&self, a: usize, b: usize) -> bool {
+        match self {
+            RawColumn::Number(v) => v.get(a) == v.get(b),
+            RawColumn::Category(v) => v.get(a) == v.get(b),
+            RawColumn::Boolean(v) => v.get(a) == v.get(b),
+        }
+    }
+
+    fn take(&self, rows: &[usize]) -> RawColumn {
+        fn pick<T: Copy>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
+            rows.iter()
+                .map(|r| values.get(*r).copied().flatten())
+                .collect()
+        }
+        match self {
+            RawColumn::Number(v) => RawColumn::Number(pick(v, rows)),
+            RawColumn::Category(v) => RawColumn::Category(pick(v, rows)),
+            RawColumn::Boolean(v) => RawColumn::Boolean(pick(v, rows)),
+        }
+    }
+
+    /// A part of the column as an Arrow array.
+    pub(crate) fn array(&self, range: Range<usize>) -> ArrayRef {
+        match self {
+            RawColumn::Number(v) => Arc::new(Float64Array::from(
+                v.get(range).unwrap_or_default().to_vec(),
+            )),
+            RawColumn::Category(v) => {
+                Arc::new(Int32Array::from(v.get(range).unwrap_or_default().to_vec()))
+            }
+            RawColumn::Boolean(v) => Arc::new(BooleanArray::from(
+                v.get(range).unwrap_or_default().to_vec(),
+            )),
+        }
+    }
+}
+
+impl SortedTable {
+    pub(crate) fn description_digest(&self) -> Digest {
+        self.description
+    }
+
+    pub(crate) fn subjects(&self) -> &[u32] {
+        &self.subjects
+    }
+
+    pub(crate) fn columns(&self) -> &[RawColumn] {
+        &self.columns
+    }
+
+    /// Parts of at least `least` rows (the last may have fewer), cut between subjects.
+    pub(crate) fn ranges(&self, least: usize) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        let mut start = 0;
+        for (i, pair) in self.subjects.windows(2).enumerate() {
+            if matches!(pair, [a, b] if a != b) && i + 1 - start >= least {
+                ranges.push(start..i + 1);
+                start = i + 1;
+            }
+        }
+        if start < self.subjects.len() {
+            ranges.push(start..self.subjects.len());
+        }
+        ranges
+    }
+}

@@ -1,0 +1,218 @@
+//! From the parser's tree to the typed query. Only lowering accepts.
+//!
+//! Every node is destructured field by field; a field that the language has no rule for must be
+//! empty, and a node without a rule is refused at its place. There is no list of what is
+//! forbidden: what has no rule here cannot be said.
+
+mod aggregate;
+mod compare;
+mod outputs;
+mod row;
+mod select;
+
+use obscura_model::schema::Description;
+use sqlparser::ast::{Expr, Function, Ident, ObjectName, ObjectNamePart, SetExpr};
+use sqlparser::tokenizer::Location;
+
+use crate::limits::shown;
+use crate::refusal::Refusal;
+
+pub(crate) use select::select;
+
+/// The deepest nesting of typed nodes. The limits on the text bound it already; this one does not
+/// depend on how the parser shapes its tree.
+const MOST_DEPTH: usize = 200;
+
+/// The most typed nodes: a simple CASE repeats what it compares in each arm.
+const MOST_NODES: usize = 10_000;
+
+struct Lowering<'a> {
+    description: &'a Description,
+    depth: usize,
+    nodes: usize,
+}
+
+/// Refuses unless a part of the tree that the language has no rule for is absent.
+fn absent(holds: bool, at: Location, what: &str) -> Result<(), Refusal> {
+    if holds {
+        Ok(())
+    } else {
+        Err(not_part(at, what))
+    }
+}
+
+fn not_part(at: Location, what: &str) -> Refusal {
+    Refusal::at(at, format!("{what} is not part of the query language"))
+}
+
+/// Where an expression begins, or nowhere. The parser's own spans recurse; this walks down the
+/// left side in a loop, because a long flat text is a deep tree there.
+fn place(expr: &Expr) -> Location {
+    let mut leftmost = expr;
+    loop {
+        leftmost = match leftmost {
+            Expr::BinaryOp {
+                left,
+                op: _,
+                right: _,
+            } => left,
+            Expr::Nested(inner)
+            | Expr::IsNull(inner)
+            | Expr::IsNotNull(inner)
+            | Expr::IsTrue(inner)
+            | Expr::IsFalse(inner)
+            | Expr::UnaryOp { op: _, expr: inner }
+            | Expr::Between { expr: inner, .. }
+            | Expr::InList { expr: inner, .. }
+            | Expr::InSubquery { expr: inner, .. }
+            | Expr::Like { expr: inner, .. }
+            | Expr::Cast { expr: inner, .. } => inner,
+            Expr::Identifier(ident) => return ident.span.start,
+            Expr::CompoundIdentifier(parts) => {
+                return parts.first().map_or_else(Location::empty, |i| i.span.start);
+            }
+            Expr::Value(value) => return value.span.start,
+            Expr::Function(function) => return function_place(function),
+            Expr::Case { case_token, .. } => return case_token.0.span.start,
+            Expr::Subquery(query) => return body_place(&query.body),
+            _ => return Location::empty(),
+        };
+    }
+}
+
+fn function_place(function: &Function) -> Location {
+    name_place(&function.name)
+}
+
+fn name_place(name: &ObjectName) -> Location {
+    match name.0.first() {
+        Some(ObjectNamePart::Identifier(ident)) => ident.span.start,
+        _ => Location::empty(),
+    }
+}
+
+fn body_place(body: &SetExpr) -> Location {
+    match body {
+        SetExpr::Select(select) => select.select_token.0.span.start,
+        _ => Location::empty(),
+    }
+}
+
+/// What an expression without a rule is called in a refusal.
+fn kind(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => "a query in a query",
+        Expr::Cast { .. } | Expr::Convert { .. } => "a cast",
+        Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. } => {
+            "matching texts by a pattern"
+        }
+        Expr::Tuple(_) => "a list of values here",
+        Expr::Interval(_) | Expr::TypedString(_) | Expr::AtTimeZone { .. } => "a time",
+        Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => "* here",
+        _ => "this expression",
+    }
+}
+
+/// Whether a written name means `name`: unquoted ones fold to lower case, quoted ones are exact.
+fn means(ident: &Ident, name: &str) -> bool {
+    let Ident {
+        value,
+        quote_style,
+        span: _,
+    } = ident;
+    match quote_style {
+        None => value.to_ascii_lowercase() == name,
+        Some(_) => value == name,
+    }
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, count: usize, at: Location) -> Result<(), Refusal> {
+        self.nodes = self.nodes.saturating_add(count);
+        if self.nodes > MOST_NODES || self.depth > MOST_DEPTH {
+            return Err(
+                Refusal::at(at, "the query is too large").suggest("split it into several releases")
+            );
+        }
+        Ok(())
+    }
+
+    fn is_subject(&self, ident: &Ident) -> bool {
+        let subject = self.description.subject_column();
+        match ident.quote_style {
+            None => ident.value.eq_ignore_ascii_case(subject),
+            Some(_) => ident.value == subject,
+        }
+    }
+
+    /// The position of a described column.
+    fn column(&self, ident: &Ident) -> Result<usize, Refusal> {
+        let columns = self.description.columns();
+        if let Some(found) = columns.iter().position(|c| means(ident, &c.name)) {
+            return Ok(found);
+        }
+        let at = ident.span.start;
+        if self.is_subject(ident) {
+            let subject = crate::expr::identifier(self.description.subject_column());
+            return Err(Refusal::at(
+                at,
+                format!("{subject} says whose row it is and can only be counted"),
+            )
+            .suggest(format!("write COUNT(DISTINCT {subject})")));
+        }
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        Err(Refusal::at(
+            at,
+            format!(
+                "{} has no column {}",
+                self.description.name(),
+                shown(&ident.value)
+            ),
+        )
+        .suggest(nearest(&ident.value, &names, "the columns")))
+    }
+}
+
+/// "did you mean", or the whole of a short list.
+pub(crate) fn nearest(written: &str, known: &[&str], what: &str) -> String {
+    let wanted = written.to_lowercase();
+    let mut ranked: Vec<(usize, &str)> = known
+        .iter()
+        .map(|k| (distance(&wanted, &k.to_lowercase()), *k))
+        .collect();
+    ranked.sort_by_key(|(d, _)| *d);
+    let close: Vec<String> = ranked
+        .iter()
+        .take(3)
+        .filter(|(d, k)| *d <= 2 || *d * 3 <= k.chars().count())
+        .map(|(_, k)| format!("'{k}'"))
+        .collect();
+    if !close.is_empty() {
+        return format!("did you mean {}", crate::expr::join(&close, "or"));
+    }
+    let some: Vec<String> = known.iter().take(8).map(|k| format!("'{k}'")).collect();
+    let dots = if known.len() > 8 { " and others" } else { "" };
+    format!("{what} are {}{dots}", some.join(", "))
+}
+
+/// Edit distance (Levenshtein 1966), of the first 40 characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(40).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(40).enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
+            let here = (diagonal + usize::from(x != *y))
+                .min(*cell + 1)
+                .min(left + 1);
+            diagonal = *cell;
+            *cell = here;
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,240 @@
+//! The one SELECT: its clauses, its group keys, its outputs.
+
+use sqlparser::ast::{
+    GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement,
+    TableFactor, TableWithJoins,
+};
+
+use obscura_model::schema::Description;
+
+use super::{Lowering, absent, body_place, means, name_place, not_part, place};
+use crate::limits::shown;
+use crate::query::Definition;
+use crate::refusal::Refusal;
+
+/// The most cells of one query: the product of its keys' sizes.
+const MOST_CELLS: u64 = 10_000;
+
+/// Lowers a parsed statement.
+pub(crate) fn select(
+    statement: &Statement,
+    description: &Description,
+) -> Result<Definition, Refusal> {
+    let Statement::Query(query) = statement else {
+        return Err(Refusal::new("a query is one SELECT"));
+    };
+    Lowering {
+        description,
+        depth: 0,
+        nodes: 0,
+    }
+    .query(query)
+}
+
+impl Lowering<'_> {
+    fn query(&mut self, query: &Query) -> Result<Definition, Refusal> {
+        let at = body_place(&query.body);
+        let Query {
+            with,
+            body,
+            order_by,
+            limit_clause,
+            fetch,
+            locks,
+            for_clause,
+            settings,
+            format_clause,
+            pipe_operators,
+        } = query;
+        absent(with.is_none(), at, "WITH")?;
+        if order_by.is_some() {
+            return Err(not_part(at, "ORDER BY")
+                .suggest("answers come in declared order; sort them after the release"));
+        }
+        absent(limit_clause.is_none(), at, "LIMIT")?;
+        absent(fetch.is_none(), at, "FETCH")?;
+        absent(locks.is_empty(), at, "a lock")?;
+        absent(for_clause.is_none(), at, "FOR")?;
+        absent(settings.is_none(), at, "SETTINGS")?;
+        absent(format_clause.is_none(), at, "FORMAT")?;
+        absent(pipe_operators.is_empty(), at, "a pipe")?;
+        match body.as_ref() {
+            SetExpr::Select(select) => self.select(select),
+            _ => Err(Refusal::at(at, "a query is one SELECT")
+                .suggest("write each SELECT as a release of its own")),
+        }
+    }
+
+    fn select(&mut self, select: &Select) -> Result<Definition, Refusal> {
+        let at = select.select_token.0.span.start;
+        let Select {
+            select_token: _,
+            optimizer_hints,
+            distinct,
+            select_modifiers,
+            top,
+            top_before_distinct,
+            projection,
+            exclude,
+            into,
+            from,
+            lateral_views,
+            prewhere,
+            selection,
+            connect_by,
+            group_by,
+            cluster_by,
+            distribute_by,
+            sort_by,
+            having,
+            named_window,
+            qualify,
+            window_before_qualify,
+            value_table_mode,
+            flavor,
+        } = select;
+        absent(optimizer_hints.is_empty(), at, "a hint")?;
+        absent(distinct.is_none(), at, "SELECT DISTINCT")?;
+        absent(select_modifiers.is_none(), at, "a modifier of SELECT")?;
+        absent(top.is_none() && !top_before_distinct, at, "TOP")?;
+        absent(exclude.is_none(), at, "EXCLUDE")?;
+        absent(into.is_none(), at, "INTO")?;
+        absent(lateral_views.is_empty(), at, "LATERAL VIEW")?;
+        absent(prewhere.is_none(), at, "PREWHERE")?;
+        absent(connect_by.is_empty(), at, "CONNECT BY")?;
+        absent(cluster_by.is_empty(), at, "CLUSTER BY")?;
+        absent(distribute_by.is_empty(), at, "DISTRIBUTE BY")?;
+        absent(sort_by.is_empty(), at, "SORT BY")?;
+        absent(having.is_none(), at, "HAVING")?;
+        absent(
+            named_window.is_empty() && !window_before_qualify,
+            at,
+            "WINDOW",
+        )?;
+        absent(qualify.is_none(), at, "QUALIFY")?;
+        absent(value_table_mode.is_none(), at, "AS VALUE")?;
+        absent(
+            matches!(flavor, SelectFlavor::Standard),
+            at,
+            "a SELECT without outputs first",
+        )?;
+        self.from(from).map_err(|r| r.or_at(at))?;
+        let keys = self.keys(group_by)?;
+        let outputs = self.outputs(projection, &keys).map_err(|r| r.or_at(at))?;
+        let filter = match selection {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        Ok(Definition {
+            keys,
+            outputs,
+            filter,
+        })
+    }
+
+    fn from(&self, from: &[TableWithJoins]) -> Result<(), Refusal> {
+        let wanted = self.description.name();
+        let [TableWithJoins { relation, joins }] = from else {
+            return Err(
+                Refusal::new("a query reads exactly one dataset").suggest(format!(
+                    "write FROM {}",
+                    crate::expr::identifier(wanted.as_str())
+                )),
+            );
+        };
+        let at = match relation {
+            TableFactor::Table { name, .. } => name_place(name),
+            _ => sqlparser::tokenizer::Location::empty(),
+        };
+        absent(joins.is_empty(), at, "a join")?;
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } = relation
+        else {
+            return Err(
+                Refusal::at(at, "FROM takes the name of one dataset").suggest(format!(
+                    "write FROM {}",
+                    crate::expr::identifier(wanted.as_str())
+                )),
+            );
+        };
+        absent(alias.is_none(), at, "another name for the dataset")?;
+        absent(args.is_none(), at, "a table function")?;
+        absent(
+            with_hints.is_empty() && index_hints.is_empty(),
+            at,
+            "a hint",
+        )?;
+        absent(version.is_none(), at, "a version")?;
+        absent(!with_ordinality, at, "WITH ORDINALITY")?;
+        absent(partitions.is_empty(), at, "PARTITION")?;
+        absent(json_path.is_none(), at, "a path")?;
+        absent(sample.is_none(), at, "TABLESAMPLE")?;
+        let ObjectName(parts) = name;
+        match parts.as_slice() {
+            [ObjectNamePart::Identifier(ident)] if means(ident, wanted.as_str()) => Ok(()),
+            _ => Err(Refusal::at(
+                at,
+                format!("there is no dataset {}", shown(&name.to_string())),
+            )
+            .suggest(format!(
+                "write FROM {}",
+                crate::expr::identifier(wanted.as_str())
+            ))),
+        }
+    }
+
+    fn keys(&mut self, group_by: &GroupByExpr) -> Result<Vec<usize>, Refusal> {
+        let at = sqlparser::tokenizer::Location::empty();
+        let GroupByExpr::Expressions(list, modifiers) = group_by else {
+            return Err(not_part(at, "GROUP BY ALL").suggest("name the columns to group by"));
+        };
+        absent(modifiers.is_empty(), at, "a modifier of GROUP BY")?;
+        let mut keys: Vec<usize> = Vec::with_capacity(list.len());
+        let mut cells = 1u64;
+        for expr in list {
+            let at = place(expr);
+            let sqlparser::ast::Expr::Identifier(ident) = expr else {
+                return Err(Refusal::at(at, "GROUP BY takes names of columns")
+                    .suggest("name declared category, boolean or integer columns"));
+            };
+            let column = self.column(ident)?;
+            if keys.contains(&column) {
+                return Err(Refusal::at(
+                    at,
+                    format!("{} is a key twice", shown(&ident.value)),
+                ));
+            }
+            let declared = self.description.columns().get(column);
+            let Some(count) = declared.and_then(|c| c.domain.key_count()) else {
+                return Err(Refusal::at(
+                    at,
+                    format!(
+                        "{} has no declared list of values to group by",
+                        shown(&ident.value)
+                    ),
+                )
+                .suggest("group by a category, a boolean or a short integer range"));
+            };
+            cells = cells.saturating_mul(count);
+            if cells > MOST_CELLS {
+                return Err(Refusal::at(
+                    at,
+                    format!("the keys give {cells} cells and the most is {MOST_CELLS}"),
+                )
+                .suggest("group by fewer columns"));
+            }
+            keys.push(column);
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,204 @@
+//! Mock rows, made from a description alone.
+//!
+//! A type of its own: nothing that makes or queries mock rows can be handed
+//! [`PrivateRows`](crate::PrivateRows). The same description and seed give the same rows, bit for bit.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use obscura_model::answer::{Answer, InvalidAnswer};
+use obscura_model::ids::Digest;
+use obscura_model::schema::{Column, Description, Domain};
+use obscura_privacy::{NoiseError, mock_noise};
+use rand::distr::Distribution;
+use rand::{CryptoRng, Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use rand_distr::{Beta, Zipf};
+
+use crate::eval::Batch;
+use crate::fold::{FoldError, Source, tally};
+use crate::plan::PrivatePlan;
+
+/// The most mock subjects.
+pub const MOST_SUBJECTS: u64 = 100_000;
+
+/// About the most mock rows: with many rows per subject each gets fewer.
+const ABOUT_MOST_ROWS: u64 = 1_000_000;
+
+/// Rows that nobody's data went into.
+#[derive(Clone)]
+pub struct MockRows {
+    description: Digest,
+    batch: Arc<Batch>,
+}
+
+impl fmt::Debug for MockRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MockRows({} rows)", self.batch.len())
+    }
+}
+
+/// What a query gives on mock rows: with and without noise, side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MockAnswer {
+    /// The sums themselves: these are mock rows.
+    pub exact: Answer,
+    /// The same with noise, drawn as for real rows.
+    pub noisy: Answer,
+}
+
+/// A mock query that cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum MockError {
+    /// Plan and rows were made from different descriptions.
+    #[error("the mock rows were made from another description: make them again")]
+    OtherDescription,
+    /// The fold failed.
+    #[error("the mock rows cannot be summed")]
+    Fold(#[source] FoldError),
+    /// The noise failed.
+    #[error("the noise cannot be drawn")]
+    Noise(#[source] NoiseError),
+    /// The numbers do not fit the plan's shape.
+    #[error("the mock answer does not fit its plan")]
+    Answer(#[source] InvalidAnswer),
+}
+
+/// Makes mock rows: as many subjects as the geometric middle of the public size (at most
+/// [`MOST_SUBJECTS`]), each with 1 to the declared most rows, values within their domains,
+/// declared shares missing, constant columns constant.
+#[must_use]
+pub fn rows(description: &Description, seed: u64) -> MockRows {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let middle = (description.fewest_subjects() as f64 * description.most_subjects() as f64).sqrt();
+    let count = (middle.round() as u64).clamp(1, MOST_SUBJECTS);
+    let most = u64::from(description.most_rows_per_subject());
+    let most = most.min((2 * ABOUT_MOST_ROWS / count).max(1));
+    let mut subjects: Vec<u32> = Vec::new();
+    for subject in 0..count as u32 {
+        let rows = rng.random_range(1..=most);
+        subjects.extend((0..rows).map(|_| subject));
+    }
+    let column = |(index, column): (usize, &Column)| {
+        // A generator for each column: adding a column leaves the others as they were.
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        rng.set_stream(index as u64 + 1);
+        Some(values(column, &subjects, &mut rng))
+    };
+    let columns = description
+        .columns()
+        .iter()
+        .enumerate()
+        .map(column)
+        .collect();
+    let batch = Batch {
+        subjects: UInt32Array::from(subjects.clone()),
+        columns,
+    };
+    MockRows {
+        description: description.digest(),
+        batch: Arc::new(batch),
+    }
+}
+
+/// Runs a plan on mock rows. The path is the one of real rows, from evaluation to noise; only
+/// permit, exposures and charges are missing.
+pub fn run<R: CryptoRng + ?Sized>(
+    plan: &PrivatePlan,
+    rows: &MockRows,
+    rng: &mut R,
+) -> Result<MockAnswer, MockError> {
+    if plan.description_digest() != rows.description {
+        return Err(MockError::OtherDescription);
+    }
+    let sums = tally(plan, rows).map_err(MockError::Fold)?.sums();
+    let vectors = &plan.shape().vectors;
+    let noisy = mock_noise(sums.clone(), vectors, rng).map_err(MockError::Noise)?;
+    let answer = |values| Answer::new(plan.shape().clone(), values).map_err(MockError::Answer);
+    Ok(MockAnswer {
+        exact: answer(sums)?,
+        noisy: answer(noisy)?,
+    })
+}
+
+impl Source for MockRows {
+    fn pieces(&self) -> usize {
+        1
+    }
+
+    fn read(
+        &self,
+        _piece: usize,
+        columns: &BTreeSet<usize>,
+        most: usize,
+        each: &mut dyn FnMut(&Batch) -> Result<(), FoldError>,
+    ) -> Result<(), FoldError> {
+        let rows = self.batch.len();
+        for start in (0..rows).step_by(most.max(1)) {
+            each(&self.batch.slice(start, most.min(rows - start), columns))?;
+        }
+        Ok(())
+    }
+}
+
+/// One value for each row; constant columns repeat the subject's first.
+fn values(column: &Column, subjects: &[u32], rng: &mut ChaCha20Rng) -> ArrayRef {
+    match &column.domain {
+        Domain::Integer { lowest, highest } => {
+            let (low, high) = (*lowest as f64, *highest as f64);
+            let number = |rng: &mut ChaCha20Rng| skewed(low, high, rng).round_ties_even() + 0.0;
+            Arc::new(Float64Array::from(drawn(column, subjects, rng, number)))
+        }
+        Domain::Number { lowest, highest } => {
+            let number = |rng: &mut ChaCha20Rng| skewed(*lowest, *highest, rng) + 0.0;
+            Arc::new(Float64Array::from(drawn(column, subjects, rng, number)))
+        }
+        Domain::Category { values, other: _ } => {
+            let count = values.len();
+            let code = |rng: &mut ChaCha20Rng| category(count, rng);
+            Arc::new(Int32Array::from(drawn(column, subjects, rng, code)))
+        }
+        Domain::Boolean => {
+            let truth = |rng: &mut ChaCha20Rng| rng.random::<f64>() < 0.3;
+            Arc::new(BooleanArray::from(drawn(column, subjects, rng, truth)))
+        }
+    }
+}
+
+fn drawn<T: Copy>(
+    column: &Column,
+    subjects: &[u32],
+    rng: &mut ChaCha20Rng,
+    mut one: impl FnMut(&mut ChaCha20Rng) -> T,
+) -> Vec<Option<T>> {
+    let mut last: Option<(u32, Option<T>)> = None;
+    let mut values = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let value = match last {
+            Some((same, value)) if column.constant_per_subject && same == *subject => value,
+            _ => {
+                let missing = rng.random::<f64>() < column.missing_share;
+                let value = one(rng);
+                (!missing).then_some(value)
+            }
+        };
+        last = Some((*subject, value));
+        values.push(value);
+    }
+    values
+}
+
+/// Skewed towards the lower end, as most counts and amounts are: a Beta(1.2, 4) over the bounds.
+fn skewed(low: f64, high: f64, rng: &mut impl Rng) -> f64 {
+    let share = Beta::new(1.2, 4.0).map_or(0.0, |beta| beta.sample(rng));
+    // Not low + share * (high - low), which could overflow for the widest bounds.
+    (low * (1.0 - share) + high * share).clamp(low, high)
+}
+
+/// Earlier entries of the list come more often: Zipf with exponent 0.7.
+fn category(count: usize, rng: &mut impl Rng) -> i32 {
+    let rank = Zipf::new(count as f64, 0.7).map_or(1.0, |zipf| zipf.sample(rng));
+    (rank as i64 - 1).clamp(0, count.saturating_sub(1) as i64) as i32
+}

@@ -1,0 +1,381 @@
+//! From outputs to the vectors that they follow from, each on its public grid.
+//!
+//! The rule by which a row's value becomes an integer: with bounds `low`, `high`, a public
+//! `middle` (0 for a sum) and a grid step of 2 to the power of `exponent`,
+//!
+//! ```text
+//! q = round_ties_even((clamp(x, low, high) - middle) * 2^-exponent)
+//! ```
+//!
+//! and nothing where x is missing. Counts add 1024 for each row, in steps of 1/1024.
+
+use obscura_model::answer::{Output, OutputKind};
+use obscura_model::schema::Description;
+
+use crate::expr::{Any, Arith, Bool, Interval, Mask, Num, Printer, identifier};
+use crate::expr::{interval, known_from, mask};
+use crate::query::{Aggregate, Definition};
+use crate::refusal::Refusal;
+
+/// Counts are in steps of 2^-10, finer than one row.
+const COUNT_EXPONENT: i32 = -10;
+/// One row in count steps.
+pub(crate) const COUNT_SCALE: i64 = 1024;
+/// A bound is from 2^20 up to 2^21 steps.
+const BOUND_BITS: i32 = 20;
+/// Bounds beyond 2 to the power of this (or steps below minus this) leave the range in which
+/// scaled sums are exact floats.
+const MOST_EXPONENT: i32 = 900;
+
+/// What a vector sums over the matching rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Quantity {
+    /// 1 for each row inside the mask.
+    Rows(Mask),
+    /// 1 in each cell in which the subject has a matching row.
+    Subjects,
+    /// Values, clamped, minus the middle.
+    Sum {
+        value: Num,
+        low: f64,
+        high: f64,
+        middle: f64,
+    },
+}
+
+/// The public grid of a vector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Grid {
+    /// The step is 2 to the power of this.
+    pub(crate) exponent: i32,
+    /// The most that one row adds, in steps.
+    pub(crate) bound: u64,
+}
+
+/// One vector before noise is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Vector {
+    pub(crate) what: String,
+    pub(crate) quantity: Quantity,
+    pub(crate) grid: Grid,
+    pub(crate) clip_squared: u128,
+}
+
+/// The vectors of a query, each once, and how the outputs follow from them.
+pub(crate) struct Drawn {
+    pub(crate) vectors: Vec<Vector>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+struct Draft<'a> {
+    definition: &'a Definition,
+    description: &'a Description,
+    known: std::collections::BTreeSet<usize>,
+    vectors: Vec<Vector>,
+}
+
+/// Draws the vectors of all outputs. Equal ones are shared.
+pub(crate) fn draw(definition: &Definition, description: &Description) -> Result<Drawn, Refusal> {
+    let known = known_from(definition.filter.as_ref());
+    let mut draft = Draft {
+        definition,
+        description,
+        known,
+        vectors: Vec::new(),
+    };
+    let mut outputs = Vec::with_capacity(definition.outputs.len());
+    for output in &definition.outputs {
+        let (kind, unit) = match &output.aggregate {
+            Aggregate::Rows => (
+                OutputKind::Count {
+                    vector: draft.rows(Mask::Everything),
+                },
+                "rows".to_owned(),
+            ),
+            Aggregate::Known(value) => (
+                OutputKind::Count {
+                    vector: draft.known(value),
+                },
+                "rows".to_owned(),
+            ),
+            Aggregate::Subjects => (
+                OutputKind::Subjects {
+                    vector: draft.subjects(),
+                },
+                description.subject_unit().to_owned(),
+            ),
+            Aggregate::Sum(value) => {
+                let bounds = draft.bounds(value, &output.name)?;
+                (
+                    OutputKind::Sum {
+                        vector: draft.sum(value, bounds, 0.0),
+                    },
+                    draft.unit(value),
+                )
+            }
+            Aggregate::Average(value) => {
+                let Interval { low, high } = draft.bounds(value, &output.name)?;
+                let middle = low + (high - low) / 2.0;
+                let sum = draft.sum(value, Interval { low, high }, middle);
+                let count = draft.known(&Any::Num(value.clone()));
+                let kind = OutputKind::Average {
+                    sum,
+                    count,
+                    middle,
+                    lowest: low,
+                    highest: high,
+                };
+                (kind, draft.unit(value))
+            }
+        };
+        outputs.push(Output {
+            name: output.name.clone(),
+            unit,
+            kind,
+        });
+    }
+    Ok(Drawn {
+        vectors: draft.vectors,
+        outputs,
+    })
+}
+
+impl Draft<'_> {
+    fn push(&mut self, vector: Vector) -> usize {
+        match self.vectors.iter().position(|v| v.what == vector.what) {
+            Some(found) => found,
+            None => {
+                self.vectors.push(vector);
+                self.vectors.len() - 1
+            }
+        }
+    }
+
+    fn rows(&mut self, mask: Mask) -> usize {
+        let grid = Grid {
+            exponent: COUNT_EXPONENT,
+            bound: COUNT_SCALE.unsigned_abs(),
+        };
+        let what = self.what("COUNT(*)", self.present(&mask));
+        let clip_squared = self.clip(grid.bound, self.description.most_rows_per_subject().into());
+        self.push(Vector {
+            what,
+            quantity: Quantity::Rows(mask),
+            grid,
+            clip_squared,
+        })
+    }
+
+    fn known(&mut self, value: &Any) -> usize {
+        self.rows(mask(value, &self.known, self.description))
+    }
+
+    fn subjects(&mut self) -> usize {
+        let grid = Grid {
+            exponent: COUNT_EXPONENT,
+            bound: COUNT_SCALE.unsigned_abs(),
+        };
+        let subject = identifier(self.description.subject_column());
+        let what = self.what(&format!("COUNT(DISTINCT {subject})"), None);
+        // At most 1 in each of m cells has the norm sqrt(m).
+        let scale = u128::from(grid.bound);
+        let clip_squared = u128::from(self.cells_per_subject()) * scale * scale;
+        self.push(Vector {
+            what,
+            quantity: Quantity::Subjects,
+            grid,
+            clip_squared,
+        })
+    }
+
+    /// In how many cells one subject can be.
+    fn cells_per_subject(&self) -> u64 {
+        let columns = self.description.columns();
+        let keys = || self.definition.keys.iter().filter_map(|k| columns.get(*k));
+        if keys().all(|c| c.constant_per_subject) {
+            return 1;
+        }
+        let cells: u64 = keys().filter_map(|c| c.domain.key_count()).product();
+        cells.min(self.description.most_rows_per_subject().into())
+    }
+
+    fn sum(&mut self, value: &Num, bounds: Interval, middle: f64) -> usize {
+        let Interval { low, high } = bounds;
+        let bound = (high - middle).max(middle - low).abs();
+        let grid = sum_grid(bound);
+        let shown = if middle == 0.0 {
+            value.clone()
+        } else {
+            Num::chain(value.clone(), Arith::Subtract, Num::Literal(middle))
+        };
+        let printer = Printer {
+            description: self.description,
+        };
+        let what = self.what(&format!("SUM({})", printer.num(&shown)), None);
+        let clip_squared = self.clip(grid.bound, self.description.most_rows_per_subject().into());
+        let quantity = Quantity::Sum {
+            value: value.clone(),
+            low,
+            high,
+            middle,
+        };
+        self.push(Vector {
+            what,
+            quantity,
+            grid,
+            clip_squared,
+        })
+    }
+
+    /// (rows times bound)^2: all of a subject's rows may fall into one cell. A vector that is
+    /// always 0 is priced as if one step could be added.
+    fn clip(&self, bound: u64, rows: u64) -> u128 {
+        let norm = u128::from(bound) * u128::from(rows);
+        (norm * norm).max(1)
+    }
+
+    fn bounds(&self, value: &Num, output: &str) -> Result<Interval, Refusal> {
+        // An expression that is always missing sums to nothing.
+        let found = interval(value, self.description).unwrap_or(Interval {
+            low: 0.0,
+            high: 0.0,
+        });
+        let largest = 2f64.powi(MOST_EXPONENT);
+        if found.is_finite() && found.low.abs() < largest && found.high.abs() < largest {
+            return Ok(found);
+        }
+        let text = Printer {
+            description: self.description,
+        }
+        .num(value);
+        let short = crate::limits::shown(&text);
+        Err(
+            Refusal::new(format!("no bounds follow for {short} in '{output}'"))
+                .suggest("clip it with LEAST and GREATEST, such as LEAST(GREATEST(x, 0), 100)"),
+        )
+    }
+
+    fn present(&self, mask: &Mask) -> Option<Bool> {
+        let known = |value: Any| Bool::IsNull {
+            value: Box::new(value),
+            negated: true,
+        };
+        match mask {
+            Mask::Everything => None,
+            Mask::Columns(columns) => columns
+                .iter()
+                .map(|c| known(Any::Num(Num::Column(*c))))
+                .reduce(Bool::and),
+            Mask::Expression(value) => Some(known(value.as_ref().clone())),
+        }
+    }
+
+    /// The canonical words of a vector: what is summed, and over which rows.
+    fn what(&self, summed: &str, present: Option<Bool>) -> String {
+        let filter = self.definition.filter.clone();
+        let rows = match (filter, present) {
+            (Some(filter), Some(present)) => Some(Bool::and(filter, present)),
+            (filter, present) => filter.or(present),
+        };
+        match rows {
+            Some(rows) => {
+                let printer = Printer {
+                    description: self.description,
+                };
+                format!("{summed} WHERE {}", printer.bool(&rows))
+            }
+            None => summed.to_owned(),
+        }
+    }
+
+    /// The unit of an expression: that of its only column where it keeps it.
+    fn unit(&self, value: &Num) -> String {
+        let mut columns = std::collections::BTreeSet::new();
+        value.columns(&mut columns);
+        let mut units = columns
+            .iter()
+            .filter_map(|c| self.description.columns().get(*c))
+            .map(|c| c.unit.clone());
+        match (units.next(), units.next(), keeps_unit(value)) {
+            (Some(unit), None, true) => unit,
+            _ => String::new(),
+        }
+    }
+}
+
+/// Whether a value is its column, clipped at most.
+fn keeps_unit(value: &Num) -> bool {
+    match value {
+        Num::Column(_) | Num::Literal(_) | Num::Null => true,
+        Num::Least(list) | Num::Greatest(list) => list.iter().all(keeps_unit),
+        Num::Negate(_) | Num::Chain { first: _, rest: _ } | Num::Case(_) => false,
+    }
+}
+
+/// The grid on which `bound` is from 2^20 up to 2^21 steps, so that the grid is always far finer
+/// than the noise and sums stay small. A bound of 0 has one step and nothing in it.
+fn sum_grid(bound: f64) -> Grid {
+    if bound == 0.0 {
+        return Grid {
+            exponent: 0,
+            bound: 0,
+        };
+    }
+    // The exponent of a float, from its bits (IEEE 754 binary64); subnormal numbers read as -1023
+    // and are far below the smallest step.
+    let bits = ((bound.to_bits() >> 52) & 0x7ff) as i32 - 1023;
+    let exponent = (bits - BOUND_BITS).max(-MOST_EXPONENT);
+    let steps = (bound * 2f64.powi(-exponent)).round_ties_even();
+    Grid {
+        exponent,
+        bound: steps as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn grids_of_known_bounds() {
+        assert_eq!(
+            sum_grid(10.0),
+            Grid {
+                exponent: -17,
+                bound: 10 << 17
+            }
+        );
+        assert_eq!(
+            sum_grid(1.0),
+            Grid {
+                exponent: -20,
+                bound: 1 << 20
+            }
+        );
+        assert_eq!(
+            sum_grid(0.0),
+            Grid {
+                exponent: 0,
+                bound: 0
+            }
+        );
+        assert_eq!(
+            sum_grid(1e-320),
+            Grid {
+                exponent: -900,
+                bound: 0
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_bound_is_from_20_to_21_bits(bound in 1e-200f64..1e200) {
+            let grid = sum_grid(bound);
+            prop_assert!((1 << 20..=1 << 21).contains(&grid.bound));
+            let steps = bound / 2f64.powi(grid.exponent);
+            prop_assert!((1048576.0..2097152.0).contains(&steps));
+        }
+    }
+}

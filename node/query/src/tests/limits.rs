@@ -1,0 +1,121 @@
+//! Texts that would exhaust a parser are refused at once, on an ordinary stack.
+
+use std::fmt::Write;
+
+use super::parse;
+use obscura_model::text::SqlText;
+
+fn refused(sql: &str) {
+    // Longer texts never get past SqlText.
+    if SqlText::new(sql).is_ok() {
+        let refusal = parse(sql).expect_err("accepted");
+        assert!(refusal.to_string().len() < 400);
+    }
+}
+
+fn repeat(piece: &str, times: usize) -> String {
+    piece.repeat(times)
+}
+
+fn count(condition: &str) -> String {
+    format!("SELECT COUNT(*) FROM patients WHERE {condition}")
+}
+
+#[test]
+fn flat_and_nested_bombs_are_refused() {
+    for n in [51, 101, 500, 2_000, 5_000, 10_000, 20_000] {
+        refused(&format!(
+            "SELECT SUM({}) AS s FROM patients",
+            repeat("(", n)
+        ));
+        refused(&count(&format!(
+            "{}age{} > 1",
+            repeat("(", n),
+            repeat(")", n)
+        )));
+        refused(&count(&format!("{}smoker", repeat("NOT ", n))));
+        refused(&count(&format!("{}age > 1", repeat("- ", n))));
+        refused(&count(&format!("{}age > 1", repeat("+", n))));
+        refused(&count(&format!(
+            "{}smoker{}",
+            repeat("CASE WHEN smoker THEN ", n),
+            repeat(" END", n)
+        )));
+        refused(&format!(
+            "{}SELECT COUNT(*) FROM patients{}",
+            repeat("SELECT COUNT(*) FROM (", n),
+            repeat(")", n)
+        ));
+        refused(&count(&format!("age = {}1", repeat("age = ", n))));
+        refused(&count(&format!("smoker {}", repeat("IS NULL ", n + 50))));
+        refused(&count(&format!("age {}> 1", repeat("BETWEEN 1 AND 2 ", n))));
+        refused(&count(&format!("{}1", repeat("age IN (1) = ", n))));
+    }
+    for n in [1_100, 2_000, 20_000] {
+        refused(&format!(
+            "SELECT SUM(1{}) AS s FROM patients",
+            repeat("+1", n)
+        ));
+        refused(&count(&format!("age = 1{}", repeat(" OR age=1", n))));
+        refused(&format!(
+            "SELECT COUNT(*) FROM patients{}",
+            repeat(" UNION ALL SELECT 1", n)
+        ));
+        let list: String = (0..n).fold(String::new(), |mut list, i| {
+            write!(list, "{i}, ").unwrap();
+            list
+        });
+        refused(&count(&format!("age IN ({list}{list}{list}{list}1)")));
+    }
+}
+
+#[test]
+fn an_end_that_closes_nothing_does_not_hide_depth() {
+    refused(&count(&format!("{}1 > 2", repeat("(end + ", 300))));
+    refused(&count(&format!("{}1 > 2", repeat("NOT (", 26))));
+}
+
+#[test]
+fn a_simple_case_cannot_multiply_what_it_compares() {
+    let mut operand = "age".to_owned();
+    for _ in 0..40 {
+        operand = format!("CASE {operand} WHEN 1 THEN 2 WHEN 2 THEN 3 ELSE age END");
+    }
+    let refusal = parse(&format!("SELECT SUM({operand}) AS s FROM patients")).unwrap_err();
+    assert!(refusal.to_string().contains("too large"), "{refusal}");
+}
+
+#[test]
+fn long_flat_queries_within_the_limits_are_accepted() {
+    let sum = format!("SELECT SUM(age{}) AS s FROM patients", repeat(" + 1", 990));
+    assert_eq!(parse(&sum).unwrap().canonical(), sum);
+    let any = format!("age = 1{}", repeat(" OR age = 1", 490));
+    parse(&count(&any)).unwrap();
+    parse(&count(&format!(
+        "{}age{} > 1",
+        repeat("(", 49),
+        repeat(")", 49)
+    )))
+    .unwrap();
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn a_bomb_is_refused_within_ten_milliseconds() {
+    let bombs = [
+        count(&format!("{}1", repeat("(", 10_000))),
+        count(&format!("age=1{}", repeat(" OR age=1", 5_000))),
+        count(&format!("{}smoker", repeat("NOT ", 5_000))),
+        format!("SELECT SUM(1{}) AS s FROM patients", repeat("+1", 20_000)),
+    ];
+    for bomb in bombs {
+        let quickest = (0..5)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                refused(&bomb);
+                start.elapsed()
+            })
+            .min();
+        assert!(quickest.unwrap().as_millis() < 10, "{quickest:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Stored rows and mock rows on their way through the fold.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::Path;
+
+use obscura_privacy::Tally;
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use tempfile::TempDir;
+
+use super::{patients, plan, plan_with, visits};
+use crate::fold::{FoldError, Source, walk};
+use crate::ingest::{Secrets, read_rows, sort};
+use crate::{PrivatePlan, PrivateTable, TableError, mock};
+
+const HEAD: &str = "subject_id,age,sex,region,bmi,income,smoker,year,ward\n";
+
+fn store(lines: &[String], folder: &TempDir) -> PrivateTable {
+    let (csv, parquet) = (folder.path().join("v.csv"), folder.path().join("v.parquet"));
+    std::fs::write(&csv, format!("{HEAD}{}", lines.concat())).unwrap();
+    let description = visits();
+    let raw = read_rows(&description, &csv).unwrap();
+    let mut map = BTreeMap::new();
+    let mut index = |hash: [u8; 16]| {
+        let next = map.len() as u32;
+        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
+    };
+    let secrets = Secrets {
+        subject: [1; 32],
+        rows: [2; 32],
+    };
+    let sorted = sort(raw, &description, &secrets, &mut index).unwrap();
+    let digest = PrivateTable::write(&sorted, &description, &parquet).unwrap();
+    let table = PrivateTable::open(&parquet, &description).unwrap();
+    assert_eq!(table.digest(), digest);
+    table
+}
+
+fn sums(plan: &PrivatePlan, source: &impl Source, batch: usize) -> Vec<Vec<i64>> {
+    let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
+    walk(source, 0..source.pieces(), plan, batch, &mut tally).unwrap();
+    tally.sums()
+}
+
+fn lines() -> impl Strategy<Value = Vec<String>> {
+    let line = (0u32..12, 0u32..121, 0usize..4, 100u32..600, 0u32..3).prop_map(
+        |(subject, age, sex, bmi, smoker)| {
+            let sex = ["F", "M", "X", "?"][sex];
+            let bmi = if bmi % 5 == 0 {
+                String::new()
+            } else {
+                format!("{}.{}", bmi / 10, bmi % 10)
+            };
+            let smoker = ["yes", "no", ""][smoker as usize];
+            format!(
+                "s{subject},{age},{sex},N,{bmi},{}.25,{smoker},1990,plain\n",
+                age * 7
+            )
+        },
+    );
+    prop::collection::vec(line, 1..200)
+}
+
+const QUERY: &str = "SELECT COUNT(*), COUNT(DISTINCT subject_id), SUM(age), AVG(bmi), \
+    SUM(income * 0.1) AS i FROM visits WHERE age < 100 OR smoker GROUP BY sex, smoker";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn sums_do_not_depend_on_row_order_or_batch_size(
+        lines in lines(),
+        seed in any::<u64>(),
+        batch in 1usize..300,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan_with(QUERY, &visits()).unwrap();
+        let expected = sums(&plan, &store(&lines, &folder).rows(), 8192);
+        let mut shuffled = lines.clone();
+        shuffled.sort_by_key(|line| (obscura_model::ids::Digest::of(line.as_bytes()), seed));
+        if seed % 2 == 0 {
+            shuffled.reverse();
+        }
+        let again = store(&shuffled, &folder);
+        prop_assert_eq!(&sums(&plan, &again.rows(), batch), &expected);
+        prop_assert_eq!(&sums(&plan, &again.rows(), 1), &expected);
+    }
+}
+
+#[test]
+fn a_damaged_store_is_found_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..50)
+        .map(|i| format!("s{i},{i},F,N,20,1,yes,1990,plain\n"))
+        .collect();
+    let table = store(&lines, &folder);
+    let path = folder.path().join("v.parquet");
+    let bytes = std::fs::read(&path).unwrap();
+    let plan = plan_with(QUERY, &visits()).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 4] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
+    let result = walk(&table.rows(), 0..1, &plan, 8192, &mut tally);
+    assert!(matches!(result, Err(FoldError::Store)));
+    // Opening anew is no help: the digest is not the registered one.
+    if let Ok(reopened) = PrivateTable::open(&path, &visits()) {
+        assert_ne!(reopened.digest(), table.digest());
+    }
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(matches!(
+        PrivateTable::open(&path, &visits()),
+        Err(TableError::Damaged { .. })
+    ));
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(
+        PrivateTable::open(&path, &patients()),
+        Err(TableError::OtherDescription { .. })
+    ));
+    assert!(matches!(
+        PrivateTable::open(Path::new("/nowhere"), &visits()),
+        Err(TableError::Read { .. })
+    ));
+}
+
+#[test]
+fn row_groups_are_cut_between_subjects() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..140_000)
+        .map(|i| format!("s{},{},F,N,20,1,yes,1990,plain\n", i / 7000, i % 100))
+        .collect();
+    let table = store(&lines, &folder);
+    assert_eq!(table.rows().pieces(), 2);
+    let plan = plan_with(
+        "SELECT COUNT(*), COUNT(DISTINCT subject_id) FROM visits",
+        &visits(),
+    );
+    let sums = sums(&plan.unwrap(), &table.rows(), 1000);
+    assert_eq!(
+        sums,
+        [[20 * 10 * 1024], [20 * 1024]],
+        "ten rows of each subject at most"
+    );
+}
+
+#[test]
+fn an_empty_dataset_answers_every_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = store(&[], &folder);
+    let plan = plan_with(QUERY, &visits()).unwrap();
+    let sums = sums(&plan, &table.rows(), 10);
+    assert!(sums.iter().all(|cells| cells == &[0; 6]));
+}
+
+#[test]
+fn mock_rows_are_a_function_of_description_and_seed() {
+    let plan = plan_with(QUERY, &visits()).unwrap();
+    let of = |seed| sums(&plan, &mock::rows(&visits(), seed), 777);
+    assert_eq!(of(5), of(5));
+    assert_ne!(of(5), of(6));
+}
+
+#[test]
+fn a_mock_answer_shows_the_sums_with_and_without_noise() {
+    let plan = plan(
+        "SELECT COUNT(*), COUNT(DISTINCT subject_id), AVG(bmi), COUNT(bmi) AS b FROM patients",
+    )
+    .unwrap();
+    let rows = mock::rows(&patients(), 1);
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let answer = mock::run(&plan, &rows, &mut rng).unwrap();
+    let exact = |o| answer.exact.estimate(o, 0).unwrap().value;
+    // 2,000 is the geometric middle of 1,000 and 4,000.
+    assert_eq!((exact(0), exact(1)), (2000.0, 2000.0));
+    assert!((10.0..60.0).contains(&exact(2)));
+    assert!(
+        (1500.0..1700.0).contains(&exact(3)),
+        "a fifth is missing: {}",
+        exact(3)
+    );
+    assert_ne!(answer.exact.values(), answer.noisy.values());
+    let off = answer.noisy.estimate(0, 0).unwrap();
+    assert!((off.value - 2000.0).abs() < 5.0 * off.margin);
+    let other = plan_with("SELECT COUNT(*) FROM visits", &visits()).unwrap();
+    assert!(mock::run(&other, &rows, &mut rng).is_err());
+}
+
+#[test]
+fn mock_rows_keep_constant_columns_constant() {
+    // With a constant key a subject is in one cell, so that subjects by region add up to all.
+    let by_region = plan_with(
+        "SELECT COUNT(DISTINCT subject_id) FROM visits GROUP BY region",
+        &visits(),
+    );
+    let sums = sums(&by_region.unwrap(), &mock::rows(&visits(), 9), 100);
+    assert_eq!(sums[0].iter().sum::<i64>(), 2000 * 1024);
+    assert!(sums[0].iter().all(|n| *n > 0));
+}
