@@ -1,0 +1,105 @@
+//! Commit: the release and every subject's charge, in one atomic durable step.
+
+use obscura_model::ids::UnixMillis;
+use obscura_privacy::{CommitParts, Noised, Permit};
+
+use super::failure::open_intent;
+use super::{CHECKPOINT_EVERY, Inner, Ledger};
+use crate::error::Error;
+use crate::journal::merkle::Head;
+use crate::record::Record;
+use crate::state::Charges;
+use crate::views::{Committed, OpenIntent};
+
+/// What a release body says about its place in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitContext {
+    /// The index that its record will have.
+    pub index: u64,
+    /// The head before it.
+    pub head_before: Head,
+    /// The time that its record will carry.
+    pub time: UnixMillis,
+    /// The intent that it fulfils.
+    pub intent: OpenIntent,
+}
+
+impl Ledger {
+    /// Makes a release durable together with all its charges: one append, one sync. `body` makes
+    /// the bytes of the release from its place and its noisy values; they are stored as they are.
+    ///
+    /// # Errors
+    /// If the intent is not open or a charge does not fit it (then nothing was released, and the
+    /// intent is still open: see [`Ledger::failed`]), or the storage fails.
+    pub fn commit(
+        &self,
+        noised: Noised,
+        now: UnixMillis,
+        body: impl FnOnce(&CommitContext, Vec<Vec<i64>>) -> Vec<u8>,
+    ) -> Result<Committed, Error> {
+        let CommitParts {
+            permit,
+            values,
+            charges,
+        } = noised.into_commit();
+        let mut inner = self.lock()?;
+        let codes = inner.codes(&permit, &charges)?;
+        let intent = permit.intent();
+        let entry = inner.state.intents.get(&intent).ok_or(Error::Commit)?;
+        let context = CommitContext {
+            index: inner.journal.size(),
+            head_before: inner.journal.head(),
+            time: inner.time(now),
+            intent: open_intent(intent, entry),
+        };
+        let key = entry.intent.key;
+        let body = body(&context, values);
+        let record = Record::ReleaseCommitted {
+            intent,
+            body: body.clone(),
+            codes,
+        };
+        let index = inner.record(now, vec![record])?;
+        inner.running.remove(&intent);
+        inner.releases_since_checkpoint += 1;
+        if inner.releases_since_checkpoint >= CHECKPOINT_EVERY {
+            // The release is durable; a checkpoint that fails stops the calls after this one.
+            let _ = inner.checkpoint();
+        }
+        Ok(Committed::new(index, context.time, key, body))
+    }
+}
+
+impl Inner {
+    /// One code for each subject index, after checking once more, from the very numbers that are
+    /// stored, that no subject leaves any limit under which the release was admitted.
+    fn codes(&self, permit: &Permit, charges: &[(u32, u16)]) -> Result<Vec<u16>, Error> {
+        let entry = self
+            .state
+            .intents
+            .get(&permit.intent())
+            .ok_or(Error::Commit)?;
+        let population = self.state.populations.get(&entry.intent.population);
+        let capacity = population.ok_or(Error::Commit)?.capacity;
+        if entry.intent.price != permit.price() || !self.running.contains(&permit.intent()) {
+            return Err(Error::Commit);
+        }
+        let mut codes = vec![0u16; capacity as usize];
+        for (subject, code) in charges {
+            let slot = codes.get_mut(*subject as usize).ok_or(Error::Commit)?;
+            if std::mem::replace(slot, *code) != 0 {
+                return Err(Error::Commit);
+            }
+        }
+        let charges = Charges::of(entry.intent.price, &codes).map_err(|_| Error::Commit)?;
+        let fits = entry.intent.accounts.iter().all(|account| {
+            let exposures = self
+                .state
+                .accounts
+                .get(&account.account)
+                .map(|e| &e.exposures);
+            exposures.is_some_and(|exposures| charges.fit(exposures, account.limit))
+        });
+        if fits { Ok(codes) } else { Err(Error::Commit) }
+    }
+}

@@ -1,0 +1,250 @@
+//! Populations, their subjects, and datasets.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use obscura_model::ids::{DatasetId, DatasetName, PopulationName, UnixMillis};
+
+use super::{Inner, Ledger};
+use crate::error::{Error, Refusal};
+use crate::record::{DatasetVersion, Record, Secrets, SubjectHash};
+
+/// A population to be added.
+#[derive(Debug, Clone)]
+pub struct NewPopulation {
+    /// Its name.
+    pub name: PopulationName,
+    /// The upper end of its declared size, at least 1.
+    pub most_subjects: u64,
+    /// How many subjects the index has room for, for ever; at least `most_subjects`.
+    pub capacity: u32,
+    /// Fresh secrets.
+    pub secrets: Secrets,
+    /// The signed request. For a second population of a node it says that no person is in both.
+    pub evidence: Vec<u8>,
+}
+
+/// A dataset version to be added, beside its [`Ingest`].
+#[derive(Debug, Clone)]
+pub struct NewData {
+    /// The description, as the owner wrote it.
+    pub description: String,
+    /// The SHA-256 of the stored rows. Private.
+    pub file_sha256: [u8; 32],
+    /// How many rows are stored. Private.
+    pub rows: u64,
+    /// The signed request.
+    pub evidence: Vec<u8>,
+}
+
+/// An ingest under way: gives every subject its index.
+pub struct Ingest {
+    population: PopulationName,
+    capacity: u32,
+    name: DatasetName,
+    which: DatasetVersion,
+    known: Arc<HashMap<SubjectHash, u32>>,
+    fresh: HashMap<SubjectHash, u32>,
+    order: Vec<SubjectHash>,
+}
+
+/// Private: shows nothing.
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ingest")
+    }
+}
+
+impl Ingest {
+    /// The dataset and version that this becomes.
+    #[must_use]
+    pub const fn dataset(&self) -> DatasetVersion {
+        self.which
+    }
+
+    /// The index of a subject. Known subjects keep theirs; a new one gets the next.
+    ///
+    /// # Errors
+    /// If the index is full.
+    pub fn index(&mut self, hash: SubjectHash) -> Result<u32, Error> {
+        if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&hash)) {
+            return Ok(*index);
+        }
+        let next = u32::try_from(self.known.len() + self.order.len()).ok();
+        let next = next.filter(|next| *next < self.capacity);
+        let next = next.ok_or_else(|| Refusal::Full(self.population.clone()))?;
+        self.fresh.insert(hash, next);
+        self.order.push(hash);
+        Ok(next)
+    }
+
+    /// How many subjects the index has with this ingest. Private.
+    #[must_use]
+    pub fn subjects(&self) -> u64 {
+        (self.known.len() + self.order.len()) as u64
+    }
+}
+
+impl Ledger {
+    /// Adds a population. Gives the record's index.
+    ///
+    /// # Errors
+    /// If it is there already, its sizes make no sense, or the storage fails.
+    pub fn add_population(&self, new: NewPopulation, now: UnixMillis) -> Result<u64, Error> {
+        let NewPopulation {
+            name,
+            most_subjects,
+            capacity,
+            secrets,
+            evidence,
+        } = new;
+        let mut inner = self.lock()?;
+        if inner.state.populations.contains_key(&name) {
+            return Err(Refusal::PopulationExists(name).into());
+        }
+        if most_subjects == 0 || u64::from(capacity) < most_subjects {
+            return Err(Refusal::Capacity.into());
+        }
+        let record = Record::PopulationCreated {
+            name,
+            most_subjects,
+            capacity,
+            evidence,
+            secrets,
+        };
+        inner.record(now, vec![record])
+    }
+
+    /// The secrets of a population.
+    ///
+    /// # Errors
+    /// If there is no such population.
+    pub fn secrets(&self, population: &PopulationName) -> Result<Secrets, Error> {
+        let inner = self.lock()?;
+        let entry = inner.state.populations.get(population);
+        Ok(entry
+            .ok_or_else(|| Refusal::NoPopulation(population.clone()))?
+            .secrets)
+    }
+
+    /// Begins the ingest of a new version of the dataset `name`; `fresh` becomes its id if the
+    /// name is new. Nothing is written before [`Ledger::add_dataset`].
+    ///
+    /// # Errors
+    /// If there is no such population, the dataset belongs to another, a release is open, or the
+    /// fresh id is taken.
+    pub fn begin_ingest(
+        &self,
+        population: &PopulationName,
+        name: &DatasetName,
+        fresh: DatasetId,
+    ) -> Result<Ingest, Error> {
+        let inner = self.lock()?;
+        inner.idle(population)?;
+        let entry = inner.state.populations.get(population);
+        let entry = entry.ok_or_else(|| Refusal::NoPopulation(population.clone()))?;
+        Ok(Ingest {
+            population: population.clone(),
+            capacity: entry.capacity,
+            name: name.clone(),
+            which: inner.next_version(population, name, fresh)?,
+            known: Arc::clone(&entry.subjects),
+            fresh: HashMap::new(),
+            order: Vec::new(),
+        })
+    }
+
+    /// Ends an ingest: new subjects and the dataset version in one durable step.
+    ///
+    /// # Errors
+    /// If the population changed since the ingest began, a release is open, or the storage fails.
+    pub fn add_dataset(
+        &self,
+        ingest: Ingest,
+        data: NewData,
+        now: UnixMillis,
+    ) -> Result<DatasetVersion, Error> {
+        let Ingest {
+            population,
+            capacity,
+            name,
+            which,
+            known,
+            order,
+            ..
+        } = ingest;
+        let mut inner = self.lock()?;
+        inner.idle(&population)?;
+        let same_index = inner
+            .state
+            .populations
+            .get(&population)
+            .is_some_and(|entry| entry.subjects.len() == known.len());
+        if !same_index || inner.next_version(&population, &name, which.id)? != which {
+            return Err(Refusal::IngestOverlap(population).into());
+        }
+        let first = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        drop(known);
+        let NewData {
+            description,
+            file_sha256,
+            rows,
+            evidence,
+        } = data;
+        let subjects = Record::SubjectsAdded {
+            population: population.clone(),
+            capacity,
+            first,
+            hashes: order,
+        };
+        let dataset = Record::DatasetAdded {
+            which,
+            name,
+            population,
+            description,
+            evidence,
+            file_sha256,
+            rows,
+        };
+        inner.record(now, vec![subjects, dataset])?;
+        Ok(which)
+    }
+}
+
+impl Inner {
+    /// An open intent blocks ingest and changes of limits: it may have to run again under the
+    /// terms it was admitted with.
+    pub(super) fn idle(&self, population: &PopulationName) -> Result<(), Refusal> {
+        let entry = self.state.populations.get(population);
+        match entry
+            .ok_or_else(|| Refusal::NoPopulation(population.clone()))?
+            .open
+        {
+            None => Ok(()),
+            Some(_) => Err(Refusal::IntentOpen(population.clone())),
+        }
+    }
+
+    fn next_version(
+        &self,
+        population: &PopulationName,
+        name: &DatasetName,
+        fresh: DatasetId,
+    ) -> Result<DatasetVersion, Refusal> {
+        match self.state.dataset_named(name) {
+            Some((_, entry)) if entry.population != *population => Err(Refusal::OtherPopulation {
+                name: name.clone(),
+                population: entry.population.clone(),
+            }),
+            Some((id, entry)) => {
+                let version = u32::try_from(entry.versions.len() + 1).unwrap_or(u32::MAX);
+                Ok(DatasetVersion { id, version })
+            }
+            None if self.state.datasets.contains_key(&fresh) => Err(Refusal::DatasetIdTaken),
+            None => Ok(DatasetVersion {
+                id: fresh,
+                version: 1,
+            }),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Beginning, opening and verifying a ledger.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use obscura_model::ids::{KeyId, UnixMillis};
+
+use super::{Inner, Ledger};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::Error;
+use crate::index::Index;
+use crate::journal::frame::Frame;
+use crate::journal::merkle::Head;
+use crate::journal::storage::{Folder, Storage};
+use crate::journal::{self, Entropy, Journal, JournalError};
+use crate::record::{self, Record};
+use crate::state::{At, State};
+
+/// Where a ledger lies.
+pub(crate) struct Place {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) index: Option<PathBuf>,
+    pub(crate) segment_bytes: u64,
+}
+
+impl Place {
+    /// The journal and the index in their own folders.
+    pub(crate) fn on_disk(dir: &Path) -> Result<Self, Error> {
+        let storage = Folder::at(&Self::journal_path(dir)).map_err(Error::Folder)?;
+        let index = Some(dir.join("index"));
+        Ok(Self {
+            storage: Arc::new(storage),
+            index,
+            segment_bytes: Self::SEGMENT,
+        })
+    }
+
+    pub(crate) fn journal_path(dir: &Path) -> PathBuf {
+        dir.join("journal")
+    }
+}
+
+/// What a verification found to be in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// The head over all records.
+    pub head: Head,
+    /// The number of segment files.
+    pub segments: usize,
+    /// The time of the last record.
+    pub last_time: UnixMillis,
+}
+
+/// Reads and checks everything: checksums, Merkle heads, acknowledgement, meaning.
+pub(crate) fn verify(storage: &dyn Storage, journal: KeyId) -> Result<Verified, Error> {
+    let scan = journal::scan(storage, journal)?;
+    let mut state = State::default();
+    journal::walk::<Error>(
+        storage,
+        &scan.segments,
+        0..scan.tree.size(),
+        &mut |_, frame| apply(&mut state, frame, true),
+    )?;
+    Ok(Verified {
+        head: scan.tree.head(),
+        segments: scan.segments.len(),
+        last_time: scan.last_time,
+    })
+}
+
+impl Ledger {
+    pub(crate) fn create_at(
+        place: Place,
+        id: KeyId,
+        entropy: Entropy,
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        let journal = Journal::create(place.storage, id, entropy, place.segment_bytes)?;
+        Self::start(journal, State::default(), place.index, id, now)
+    }
+
+    pub(crate) fn open_at(
+        place: Place,
+        id: KeyId,
+        entropy: Entropy,
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        let (journal, cut) = Journal::open(place.storage, id, entropy, place.segment_bytes)?;
+        if cut.bytes > 0 {
+            tracing::warn!(
+                bytes = cut.bytes,
+                "cut off an append that was never acknowledged"
+            );
+        }
+        let state = replay(&journal)?;
+        Self::start(journal, state, place.index, id, now)
+    }
+
+    fn start(
+        journal: Journal,
+        state: State,
+        index: Option<PathBuf>,
+        id: KeyId,
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        let mut inner = Inner {
+            journal,
+            state,
+            index: Index::open(index),
+            running: BTreeSet::new(),
+            applying: false,
+            releases_since_checkpoint: 0,
+        };
+        if !inner.state.begun {
+            let created = inner.time(now);
+            inner.record(
+                now,
+                vec![Record::Genesis {
+                    journal: id,
+                    created,
+                }],
+            )?;
+        }
+        inner.catch_up()?;
+        inner.count_stops(now)?;
+        Ok(Ledger {
+            inner: Mutex::new(inner),
+        })
+    }
+}
+
+/// The state of a verified journal, with the help of the last checkpoint if it fits.
+fn replay(journal: &Journal) -> Result<State, Error> {
+    let checkpoint = checkpoint::read(&**journal.storage());
+    if let Some(checkpoint) = checkpoint {
+        if checkpoint.head.size > journal.size() {
+            let damage = journal.missing("a checkpoint was made after it, and it is gone");
+            return Err(damage.into());
+        }
+        if journal.head_at(checkpoint.head.size) == Some(checkpoint.head)
+            && let Some(state) = replay_from(journal, checkpoint)?
+        {
+            return Ok(state);
+        }
+        tracing::warn!("a checkpoint does not fit the journal and is ignored");
+    }
+    let mut state = State::default();
+    journal.walk::<Error>(0, journal.size(), &mut |_, frame| {
+        apply(&mut state, frame, true)
+    })?;
+    Ok(state)
+}
+
+/// Nothing if the checkpoint has other accounts than the journal has at its head.
+fn replay_from(journal: &Journal, mut checkpoint: Checkpoint) -> Result<Option<State>, Error> {
+    let mut state = State::default();
+    let (middle, end) = (checkpoint.head.size, journal.size());
+    journal.walk::<Error>(0, middle, &mut |_, frame| apply(&mut state, frame, false))?;
+    for (account, entry) in &mut state.accounts {
+        match checkpoint.exposures.remove(account) {
+            Some(array) if array.len() == entry.exposures.len() => {
+                entry.exposures = Arc::new(array)
+            }
+            _ => return Ok(None),
+        }
+    }
+    journal.walk::<Error>(middle, end, &mut |_, frame| apply(&mut state, frame, true))?;
+    Ok(Some(state))
+}
+
+fn apply(state: &mut State, frame: Frame, charge: bool) -> Result<(), Error> {
+    let at = At {
+        index: frame.index,
+        time: frame.time,
+        charge,
+    };
+    let record = decode(&frame)?;
+    state.apply(record, at).map_err(|source| Error::History {
+        index: at.index,
+        source,
+    })
+}
+
+pub(super) fn decode(frame: &Frame) -> Result<Record, Error> {
+    let index = frame.index;
+    record::decode(&frame.entry).map_err(|source| Error::Record { index, source })
+}
+
+impl Journal {
+    /// The record after the last, as damage.
+    fn missing(&self, what: &'static str) -> JournalError {
+        let (segment, offset) = self.end();
+        JournalError::Damage {
+            segment,
+            index: self.size(),
+            offset,
+            what,
+        }
+    }
+}

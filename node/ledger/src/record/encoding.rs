@@ -1,0 +1,395 @@
+//! Kinds and versions of records, and how each is encoded.
+//!
+//! To change a record: give its kind a new version, keep reading the old one, add a golden file.
+
+use super::fields::{get_blob, put_blob};
+use super::{Record, SubjectHash};
+use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
+use crate::journal::frame::Entry;
+
+/// The version of every kind so far.
+const VERSION: u16 = 1;
+
+const GENESIS: u16 = 1;
+const POPULATION_CREATED: u16 = 2;
+const SUBJECTS_ADDED: u16 = 3;
+const DATASET_ADDED: u16 = 4;
+const LIMIT_SET: u16 = 5;
+const SCIENTIST_LIMIT_SET: u16 = 6;
+const ENROLLED: u16 = 7;
+const DISMISSED: u16 = 8;
+const STUDY_SUBMITTED: u16 = 9;
+const STUDY_DECIDED: u16 = 10;
+const STUDY_WITHDRAWN: u16 = 11;
+const STUDY_SUSPENDED: u16 = 12;
+const INTENT_OPENED: u16 = 13;
+const FOLD_RESTARTED: u16 = 14;
+const RELEASE_COMMITTED: u16 = 15;
+const INTENT_POISONED: u16 = 16;
+const STOP_COUNTED: u16 = 17;
+const POPULATION_STOPPED: u16 = 18;
+const LIFTED: u16 = 19;
+
+/// The record as the journal stores it.
+pub(crate) fn encode(record: &Record) -> Entry {
+    let (mut public, mut private) = (Writer::new(), Writer::new());
+    let kind = write(record, &mut public, &mut private);
+    let (public, private) = (public.into_bytes(), private.into_bytes());
+    Entry {
+        kind,
+        version: VERSION,
+        public,
+        private,
+    }
+}
+
+fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
+    match record {
+        Record::Genesis { journal, created } => {
+            to.put(journal).put(created);
+            GENESIS
+        }
+        Record::LimitSet(limit) => {
+            to.put(limit);
+            LIMIT_SET
+        }
+        Record::ScientistLimitSet {
+            person,
+            rho,
+            evidence,
+        } => {
+            put_blob(to.put(person).put(rho), evidence);
+            SCIENTIST_LIMIT_SET
+        }
+        Record::Enrolled {
+            person,
+            role,
+            name,
+            evidence,
+        } => {
+            put_blob(to.put(person).put(role).put(name), evidence);
+            ENROLLED
+        }
+        Record::Dismissed { person, evidence } => {
+            put_blob(to.put(person), evidence);
+            DISMISSED
+        }
+        Record::PopulationCreated { .. }
+        | Record::SubjectsAdded { .. }
+        | Record::DatasetAdded { .. } => write_data(record, to, private),
+        Record::StudySubmitted(_)
+        | Record::StudyDecided { .. }
+        | Record::StudyWithdrawn { .. }
+        | Record::StudySuspended { .. } => write_study(record, to),
+        Record::IntentOpened(_)
+        | Record::FoldRestarted { .. }
+        | Record::ReleaseCommitted { .. }
+        | Record::IntentPoisoned { .. } => write_release(record, to, private),
+        Record::StopCounted { population } => {
+            to.put(population);
+            STOP_COUNTED
+        }
+        Record::PopulationStopped { population } => {
+            to.put(population);
+            POPULATION_STOPPED
+        }
+        Record::Lifted {
+            population,
+            evidence,
+        } => {
+            put_blob(to.put(population), evidence);
+            LIFTED
+        }
+    }
+}
+
+fn write_data(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
+    match record {
+        Record::PopulationCreated {
+            name,
+            most_subjects,
+            capacity,
+            evidence,
+            secrets,
+        } => {
+            put_blob(to.put(name).put(most_subjects).put(capacity), evidence);
+            private.put(secrets);
+            POPULATION_CREATED
+        }
+        Record::SubjectsAdded {
+            population,
+            capacity,
+            first,
+            hashes,
+        } => {
+            to.put(population).put(capacity);
+            private.put(first).put(&(hashes.len() as u32));
+            hashes.iter().for_each(|hash| hash.write(private));
+            let padding = (*capacity as usize).saturating_sub(hashes.len());
+            private.raw(&vec![0; padding * size_of::<SubjectHash>()]);
+            SUBJECTS_ADDED
+        }
+        Record::DatasetAdded {
+            which,
+            name,
+            population,
+            description,
+            evidence,
+            file_sha256,
+            rows,
+        } => {
+            put_blob(
+                to.put(which).put(name).put(population).put(description),
+                evidence,
+            );
+            private.put(file_sha256).put(rows);
+            DATASET_ADDED
+        }
+        _ => 0,
+    }
+}
+
+fn write_study(record: &Record, to: &mut Writer) -> u16 {
+    match record {
+        Record::StudySubmitted(study) => {
+            to.put(study);
+            STUDY_SUBMITTED
+        }
+        Record::StudyDecided {
+            study,
+            digest,
+            decision,
+            reason,
+            evidence,
+        } => {
+            put_blob(
+                to.put(study).put(digest).put(decision).put(reason),
+                evidence,
+            );
+            STUDY_DECIDED
+        }
+        Record::StudyWithdrawn { study, evidence } => {
+            put_blob(to.put(study), evidence);
+            STUDY_WITHDRAWN
+        }
+        Record::StudySuspended { study, why } => {
+            to.put(study).put(why);
+            STUDY_SUSPENDED
+        }
+        _ => 0,
+    }
+}
+
+fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
+    match record {
+        Record::IntentOpened(intent) => {
+            to.put(intent);
+            INTENT_OPENED
+        }
+        Record::FoldRestarted { intent } => {
+            to.put(intent);
+            FOLD_RESTARTED
+        }
+        Record::ReleaseCommitted {
+            intent,
+            body,
+            codes,
+        } => {
+            put_blob(to.put(intent), body);
+            let bytes: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
+            private.raw(&bytes);
+            RELEASE_COMMITTED
+        }
+        Record::IntentPoisoned { intent } => {
+            to.put(intent);
+            INTENT_POISONED
+        }
+        _ => 0,
+    }
+}
+
+/// The record that the journal stored.
+pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
+    let Entry {
+        kind,
+        version,
+        public,
+        private,
+    } = entry;
+    if *version != VERSION {
+        return Err(InvalidBytes::Unknown {
+            kind: *kind,
+            version: *version,
+        });
+    }
+    let (mut from, mut hidden) = (Reader::new(public), Reader::new(private));
+    let record = read(*kind, &mut from, &mut hidden)?;
+    from.end()?;
+    hidden.end()?;
+    Ok(record)
+}
+
+fn read(
+    kind: u16,
+    from: &mut Reader<'_>,
+    private: &mut Reader<'_>,
+) -> Result<Record, InvalidBytes> {
+    Ok(match kind {
+        GENESIS => Record::Genesis {
+            journal: from.get()?,
+            created: from.get()?,
+        },
+        LIMIT_SET => Record::LimitSet(from.get()?),
+        SCIENTIST_LIMIT_SET => Record::ScientistLimitSet {
+            person: from.get()?,
+            rho: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        ENROLLED => Record::Enrolled {
+            person: from.get()?,
+            role: from.get()?,
+            name: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        DISMISSED => Record::Dismissed {
+            person: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        POPULATION_CREATED | SUBJECTS_ADDED | DATASET_ADDED => read_data(kind, from, private)?,
+        STUDY_SUBMITTED..=STUDY_SUSPENDED => read_study(kind, from)?,
+        INTENT_OPENED..=INTENT_POISONED => read_release(kind, from, private)?,
+        STOP_COUNTED => Record::StopCounted {
+            population: from.get()?,
+        },
+        POPULATION_STOPPED => Record::PopulationStopped {
+            population: from.get()?,
+        },
+        LIFTED => Record::Lifted {
+            population: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        _ => {
+            return Err(InvalidBytes::Unknown {
+                kind,
+                version: VERSION,
+            });
+        }
+    })
+}
+
+fn read_study(kind: u16, from: &mut Reader<'_>) -> Result<Record, InvalidBytes> {
+    Ok(match kind {
+        STUDY_SUBMITTED => Record::StudySubmitted(from.get()?),
+        STUDY_DECIDED => Record::StudyDecided {
+            study: from.get()?,
+            digest: from.get()?,
+            decision: from.get()?,
+            reason: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        STUDY_WITHDRAWN => Record::StudyWithdrawn {
+            study: from.get()?,
+            evidence: get_blob(from)?,
+        },
+        STUDY_SUSPENDED => Record::StudySuspended {
+            study: from.get()?,
+            why: from.get()?,
+        },
+        _ => {
+            return Err(InvalidBytes::Unknown {
+                kind,
+                version: VERSION,
+            });
+        }
+    })
+}
+
+fn read_release(
+    kind: u16,
+    from: &mut Reader<'_>,
+    private: &mut Reader<'_>,
+) -> Result<Record, InvalidBytes> {
+    Ok(match kind {
+        INTENT_OPENED => Record::IntentOpened(from.get()?),
+        FOLD_RESTARTED => Record::FoldRestarted {
+            intent: from.get()?,
+        },
+        RELEASE_COMMITTED => {
+            let (intent, body) = (from.get()?, get_blob(from)?);
+            Record::ReleaseCommitted {
+                intent,
+                body,
+                codes: read_codes(private)?,
+            }
+        }
+        INTENT_POISONED => Record::IntentPoisoned {
+            intent: from.get()?,
+        },
+        _ => {
+            return Err(InvalidBytes::Unknown {
+                kind,
+                version: VERSION,
+            });
+        }
+    })
+}
+
+fn read_data(
+    kind: u16,
+    from: &mut Reader<'_>,
+    private: &mut Reader<'_>,
+) -> Result<Record, InvalidBytes> {
+    match kind {
+        POPULATION_CREATED => Ok(Record::PopulationCreated {
+            name: from.get()?,
+            most_subjects: from.get()?,
+            capacity: from.get()?,
+            evidence: get_blob(from)?,
+            secrets: private.get()?,
+        }),
+        SUBJECTS_ADDED => {
+            let (population, capacity): (_, u32) = (from.get()?, from.get()?);
+            let (first, count): (_, u32) = (private.get()?, private.get()?);
+            let padding = capacity
+                .checked_sub(count)
+                .ok_or(InvalidBytes::Meaningless("hashes"))?;
+            let mut hashes = Vec::new();
+            for _ in 0..count {
+                hashes.push(private.get()?);
+            }
+            let padding = private.take(padding as usize * size_of::<SubjectHash>(), "padding")?;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(InvalidBytes::Meaningless("padding"));
+            }
+            Ok(Record::SubjectsAdded {
+                population,
+                capacity,
+                first,
+                hashes,
+            })
+        }
+        DATASET_ADDED => Ok(Record::DatasetAdded {
+            which: from.get()?,
+            name: from.get()?,
+            population: from.get()?,
+            description: from.get()?,
+            evidence: get_blob(from)?,
+            file_sha256: private.get()?,
+            rows: private.get()?,
+        }),
+        _ => Err(InvalidBytes::Unknown {
+            kind,
+            version: VERSION,
+        }),
+    }
+}
+
+/// Two bytes for each index, to the end.
+fn read_codes(private: &mut Reader<'_>) -> Result<Vec<u16>, InvalidBytes> {
+    let bytes = private.rest();
+    let (pairs, left) = bytes.as_chunks::<2>();
+    match left.len() {
+        0 => Ok(pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect()),
+        left => Err(InvalidBytes::Left(left)),
+    }
+}

@@ -1,0 +1,207 @@
+//! How the parts of records are encoded.
+
+use obscura_model::exposure::{Delta, Limit};
+use obscura_privacy::Mode;
+
+use super::{
+    Account, AccountInForce, DatasetVersion, Decision, Intent, LimitSet, NewStudy, RequestKey,
+    Role, Secrets, StudyRelease,
+};
+use crate::codec::{Blob, InvalidBytes, Reader, Stored, Writer};
+
+/// Structs: their fields in order.
+macro_rules! stored_structs {
+    ($($name:ident { $($field:ident),* })*) => {$(
+        impl Stored for $name {
+            fn write(&self, to: &mut Writer) {
+                let $name { $($field),* } = self;
+                $(to.put($field);)*
+            }
+            fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+                $(let $field = from.get()?;)*
+                Ok($name { $($field),* })
+            }
+        }
+    )*};
+}
+stored_structs! {
+    DatasetVersion { id, version }
+    RequestKey { person, request }
+    StudyRelease { name, price, times }
+    AccountInForce { account, limit, mode }
+    Secrets { subject, row }
+}
+
+/// Enums without content: one byte.
+macro_rules! stored_choices {
+    ($($name:ident { $($choice:ident = $code:literal),* })*) => {$(
+        impl Stored for $name {
+            fn write(&self, to: &mut Writer) {
+                to.raw(&[match self { $($name::$choice => $code),* }]);
+            }
+            fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+                match from.array(stringify!($name))? {
+                    $([$code] => Ok($name::$choice),)*
+                    _ => Err(InvalidBytes::Meaningless(stringify!($name))),
+                }
+            }
+        }
+    )*};
+}
+stored_choices! {
+    Role { Scientist = 1, Owner = 2 }
+    Mode { Strict = 1, Protect = 2 }
+    Decision { Approve = 1, Decline = 2, AskForChanges = 3, Revoke = 4, Suspend = 5 }
+}
+
+impl Stored for Account {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Account::Population(name) => to.raw(&[1]).put(name),
+            Account::Dataset(id) => to.raw(&[2]).put(id),
+        };
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        match from.array("an account")? {
+            [1] => Ok(Account::Population(from.get()?)),
+            [2] => Ok(Account::Dataset(from.get()?)),
+            _ => Err(InvalidBytes::Meaningless("an account")),
+        }
+    }
+}
+
+/// Epsilon and delta as the bits of their numbers; rho as it was converted then.
+impl Stored for Limit {
+    fn write(&self, to: &mut Writer) {
+        to.put(&self.epsilon().to_bits())
+            .put(&self.delta().get().to_bits())
+            .put(&self.rho());
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        let epsilon = f64::from_bits(from.get()?);
+        let delta = Delta::new(f64::from_bits(from.get()?));
+        let delta = delta.map_err(|_| InvalidBytes::Meaningless("delta"))?;
+        let rho = from.get()?;
+        if epsilon.is_finite() && epsilon > 0.0 {
+            Ok(Limit::as_stored(epsilon, delta, rho))
+        } else {
+            Err(InvalidBytes::Meaningless("epsilon"))
+        }
+    }
+}
+
+impl Stored for LimitSet {
+    fn write(&self, to: &mut Writer) {
+        let LimitSet {
+            account,
+            limit,
+            mode,
+            largest_share,
+            reason,
+            evidence,
+        } = self;
+        to.put(account)
+            .put(limit)
+            .put(mode)
+            .put(largest_share)
+            .put(reason);
+        put_blob(to, evidence);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(LimitSet {
+            account: from.get()?,
+            limit: from.get()?,
+            mode: from.get()?,
+            largest_share: from.get()?,
+            reason: from.get()?,
+            evidence: get_blob(from)?,
+        })
+    }
+}
+
+impl Stored for NewStudy {
+    fn write(&self, to: &mut Writer) {
+        let NewStudy {
+            id,
+            digest,
+            scientist,
+            dataset,
+            releases,
+            expires,
+            evidence,
+        } = self;
+        to.put(id)
+            .put(digest)
+            .put(scientist)
+            .put(dataset)
+            .put(releases)
+            .put(expires);
+        put_blob(to, evidence);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(NewStudy {
+            id: from.get()?,
+            digest: from.get()?,
+            scientist: from.get()?,
+            dataset: from.get()?,
+            releases: from.get()?,
+            expires: from.get()?,
+            evidence: get_blob(from)?,
+        })
+    }
+}
+
+impl Stored for Intent {
+    fn write(&self, to: &mut Writer) {
+        let Intent {
+            key,
+            body_digest,
+            study,
+            release,
+            dataset,
+            population,
+            ..
+        } = self;
+        let Intent {
+            price,
+            sigmas,
+            accounts,
+            nobody_dropped,
+            evidence,
+            ..
+        } = self;
+        to.put(key)
+            .put(body_digest)
+            .put(study)
+            .put(release)
+            .put(dataset)
+            .put(population);
+        to.put(price).put(sigmas).put(accounts).put(nobody_dropped);
+        put_blob(to, evidence);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(Intent {
+            key: from.get()?,
+            body_digest: from.get()?,
+            study: from.get()?,
+            release: from.get()?,
+            dataset: from.get()?,
+            population: from.get()?,
+            price: from.get()?,
+            sigmas: from.get()?,
+            accounts: from.get()?,
+            nobody_dropped: from.get()?,
+            evidence: get_blob(from)?,
+        })
+    }
+}
+
+/// Opaque bytes.
+pub(super) fn put_blob(to: &mut Writer, bytes: &[u8]) {
+    Blob::write_slice(bytes, to);
+}
+
+/// Opaque bytes.
+pub(super) fn get_blob(from: &mut Reader<'_>) -> Result<Vec<u8>, InvalidBytes> {
+    Ok(from.get::<Blob>()?.0)
+}

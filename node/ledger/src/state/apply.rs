@@ -1,0 +1,400 @@
+//! One record changes the state.
+
+use std::sync::Arc;
+
+use obscura_model::exposure::Rho;
+use obscura_model::ids::{PopulationName, UnixMillis};
+
+use super::study::Runs;
+use super::{
+    AccountEntry, Charges, DatasetEntry, IntentEntry, InvalidHistory, Outcome, PersonEntry,
+    PopulationEntry, RequestEntry, Stage, State, StudyEntry, VersionEntry,
+};
+use crate::record::{Account, Intent, LimitSet, NewStudy, Record, SubjectHash};
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    pub(crate) index: u64,
+    pub(crate) time: UnixMillis,
+    /// Whether the exposures do not have the record's charges yet.
+    pub(crate) charge: bool,
+}
+
+type Applied = Result<(), InvalidHistory>;
+
+impl State {
+    /// Takes one record in.
+    pub(crate) fn apply(&mut self, record: Record, at: At) -> Applied {
+        match record {
+            Record::Genesis { .. } if self.begun => Err(InvalidHistory::Twice("the ledger")),
+            Record::Genesis { .. } => {
+                self.begun = true;
+                Ok(())
+            }
+            Record::LimitSet(limit) => self.limit_set(limit),
+            Record::ScientistLimitSet { .. }
+            | Record::Enrolled { .. }
+            | Record::Dismissed { .. } => self.apply_person(record, at),
+            Record::PopulationCreated { .. }
+            | Record::SubjectsAdded { .. }
+            | Record::DatasetAdded { .. } => self.apply_data(record, at),
+            Record::StudySubmitted(_)
+            | Record::StudyDecided { .. }
+            | Record::StudyWithdrawn { .. }
+            | Record::StudySuspended { .. } => self.apply_study(record, at),
+            Record::IntentOpened(intent) => self.intent_opened(intent, at),
+            Record::FoldRestarted { intent } => {
+                let open = self.intents.get_mut(&intent);
+                open.ok_or(InvalidHistory::Unknown("an intent"))?.restarted = true;
+                Ok(())
+            }
+            Record::ReleaseCommitted { intent, codes, .. } => self.committed(intent, &codes, at),
+            Record::IntentPoisoned { intent } => self.close(intent, Outcome::Poisoned).map(|_| ()),
+            Record::StopCounted { .. }
+            | Record::PopulationStopped { .. }
+            | Record::Lifted { .. } => self.apply_stop(record),
+        }
+    }
+
+    fn apply_person(&mut self, record: Record, at: At) -> Applied {
+        match record {
+            Record::ScientistLimitSet {
+                person: Some(person),
+                rho,
+                ..
+            } => {
+                self.scientist_limits.insert(person, rho);
+                Ok(())
+            }
+            Record::ScientistLimitSet {
+                person: None, rho, ..
+            } => {
+                self.every_scientist = Some(rho);
+                Ok(())
+            }
+            Record::Enrolled {
+                person, role, name, ..
+            } => {
+                self.people.insert(
+                    person,
+                    PersonEntry {
+                        role,
+                        name,
+                        enrolled: true,
+                        index: at.index,
+                    },
+                );
+                Ok(())
+            }
+            Record::Dismissed { person, .. } => {
+                let person = self
+                    .people
+                    .get_mut(&person)
+                    .ok_or(InvalidHistory::Unknown("a person"))?;
+                person.enrolled = false;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn apply_stop(&mut self, record: Record) -> Applied {
+        match record {
+            Record::StopCounted { population } => {
+                let population = self.population_mut(&population)?;
+                population.stops = population.stops.saturating_add(1);
+                Ok(())
+            }
+            Record::PopulationStopped { population } => {
+                self.population_mut(&population)?.stopped = true;
+                Ok(())
+            }
+            Record::Lifted { population, .. } => {
+                let population = self.population_mut(&population)?;
+                (population.stops, population.stopped) = (0, false);
+                population.lifts = population.lifts.saturating_add(1);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn population_mut(
+        &mut self,
+        name: &PopulationName,
+    ) -> Result<&mut PopulationEntry, InvalidHistory> {
+        self.populations
+            .get_mut(name)
+            .ok_or(InvalidHistory::Unknown("a population"))
+    }
+
+    fn apply_data(&mut self, record: Record, at: At) -> Applied {
+        match record {
+            Record::PopulationCreated {
+                name,
+                most_subjects,
+                capacity,
+                secrets,
+                ..
+            } => {
+                let entry = PopulationEntry {
+                    most_subjects,
+                    capacity,
+                    secrets,
+                    subjects: Arc::default(),
+                    stops: 0,
+                    stopped: false,
+                    lifts: 0,
+                    open: None,
+                };
+                match self.populations.insert(name.clone(), entry) {
+                    Some(_) => Err(InvalidHistory::Twice("a population")),
+                    None => self.open_account(Account::Population(name)),
+                }
+            }
+            Record::SubjectsAdded {
+                population,
+                first,
+                hashes,
+                ..
+            } => self.subjects_added(&population, first, &hashes),
+            Record::DatasetAdded {
+                which,
+                name,
+                population,
+                description,
+                file_sha256,
+                rows,
+                ..
+            } => {
+                let added = at.time;
+                let version = VersionEntry {
+                    description,
+                    file_sha256,
+                    rows,
+                    added,
+                };
+                let dataset = self
+                    .datasets
+                    .entry(which.id)
+                    .or_insert_with(|| DatasetEntry {
+                        name: name.clone(),
+                        population: population.clone(),
+                        versions: Vec::new(),
+                        released: false,
+                    });
+                let next = u64::from(which.version) == dataset.versions.len() as u64 + 1;
+                if !next || dataset.population != population || dataset.name != name {
+                    return Err(InvalidHistory::Unknown("a dataset"));
+                }
+                dataset.versions.push(version);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn subjects_added(
+        &mut self,
+        population: &PopulationName,
+        first: u32,
+        hashes: &[SubjectHash],
+    ) -> Applied {
+        let entry = self.population_mut(population)?;
+        let subjects = Arc::make_mut(&mut entry.subjects);
+        if subjects.len() as u64 != u64::from(first)
+            || u64::from(first) + hashes.len() as u64 > u64::from(entry.capacity)
+        {
+            return Err(InvalidHistory::Range("the subject index"));
+        }
+        for (hash, index) in hashes.iter().zip(first..) {
+            if subjects.insert(*hash, index).is_some() {
+                return Err(InvalidHistory::Twice("a subject"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An account begins with nobody exposed.
+    fn open_account(&mut self, account: Account) -> Applied {
+        let population = self
+            .population_of(&account)
+            .ok_or(InvalidHistory::Unknown("data"))?;
+        let population = self
+            .populations
+            .get(population)
+            .ok_or(InvalidHistory::Unknown("a population"))?;
+        let exposures = Arc::new(vec![0; population.capacity as usize]);
+        let entry = AccountEntry {
+            exposures,
+            ..AccountEntry::default()
+        };
+        match self.accounts.insert(account, entry) {
+            Some(_) => Err(InvalidHistory::Twice("an account")),
+            None => Ok(()),
+        }
+    }
+
+    fn limit_set(&mut self, limit: LimitSet) -> Applied {
+        if !self.accounts.contains_key(&limit.account) {
+            self.open_account(limit.account.clone())?;
+        }
+        let entry = self.accounts.get_mut(&limit.account);
+        let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
+        let highest = entry
+            .guarantee
+            .as_ref()
+            .is_none_or(|g| g.limit.rho() < limit.limit.rho());
+        if highest {
+            entry.guarantee = Some(limit.clone());
+        }
+        entry.limit = Some(limit);
+        Ok(())
+    }
+
+    fn apply_study(&mut self, record: Record, at: At) -> Applied {
+        let unknown = InvalidHistory::Unknown("a study");
+        match record {
+            Record::StudySubmitted(study) => self.study_submitted(study, at),
+            Record::StudyDecided {
+                study,
+                decision,
+                reason,
+                evidence,
+                ..
+            } => {
+                let room = self
+                    .studies
+                    .get(&study)
+                    .map(|study| self.room(study, at.time));
+                let (room, study) = room.zip(self.studies.get_mut(&study)).ok_or(unknown)?;
+                study.stage = study.stage.decided(decision).ok_or(unknown)?;
+                study.held = match study.stage {
+                    Stage::Approved => room.min(study.outstanding()),
+                    _ => Rho::ZERO,
+                };
+                study.decided = Some(at.time);
+                study.decision = Some((at.index, decision));
+                (study.reason, study.decision_evidence) = (reason, evidence);
+                Ok(())
+            }
+            Record::StudyWithdrawn { study, .. } => {
+                self.studies.get_mut(&study).ok_or(unknown)?.stage = Stage::Withdrawn;
+                Ok(())
+            }
+            Record::StudySuspended { study, why } => {
+                let study = self.studies.get_mut(&study).ok_or(unknown)?;
+                if study.stage == Stage::Approved {
+                    (study.stage, study.reason) = (Stage::Suspended, why);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn study_submitted(&mut self, study: NewStudy, at: At) -> Applied {
+        let unknown = InvalidHistory::Unknown("a dataset");
+        let (dataset, _) = self.version(study.dataset).ok_or(unknown)?;
+        let (id, population) = (study.id, dataset.population.clone());
+        let entry = StudyEntry {
+            runs: vec![Runs::default(); study.releases.len()],
+            study,
+            index: at.index,
+            submitted: at.time,
+            population,
+            stage: Stage::Submitted,
+            decided: None,
+            decision: None,
+            reason: String::new(),
+            decision_evidence: Vec::new(),
+            held: Rho::ZERO,
+        };
+        self.study_order.push(id);
+        match self.studies.insert(id, entry) {
+            Some(_) => Err(InvalidHistory::Twice("a study")),
+            None => Ok(()),
+        }
+    }
+
+    /// The price is added here, to every meter and to what the scientist took, and is never
+    /// taken off again: failing is itself an answer.
+    fn intent_opened(&mut self, intent: Intent, at: At) -> Applied {
+        let range = InvalidHistory::Range("a meter");
+        for account in &intent.accounts {
+            let entry = self.accounts.get_mut(&account.account);
+            let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
+            entry.meter = entry.meter.checked_add(intent.price).ok_or(range)?;
+        }
+        let taken = self.taken.entry(intent.key.person).or_default();
+        *taken = taken.checked_add(intent.price).ok_or(range)?;
+        let dataset = self.datasets.get_mut(&intent.dataset.id);
+        dataset
+            .ok_or(InvalidHistory::Unknown("a dataset"))?
+            .released = true;
+        let study = self.studies.get_mut(&intent.study);
+        let study = study.ok_or(InvalidHistory::Unknown("a study"))?;
+        let release = study.release(&intent.release);
+        let runs = release.and_then(|at| study.runs.get_mut(at));
+        let runs = runs.ok_or(InvalidHistory::Unknown("a release"))?;
+        runs.begun = runs.begun.saturating_add(1);
+        study.held = study.held.saturating_sub(intent.price);
+        let population = self.population_mut(&intent.population)?;
+        if population.open.replace(at.index).is_some() {
+            return Err(InvalidHistory::Twice("an open intent"));
+        }
+        let request = RequestEntry {
+            body_digest: intent.body_digest,
+            outcome: Outcome::Open,
+        };
+        if self.requests.insert(intent.key, request).is_some() {
+            return Err(InvalidHistory::Twice("a request"));
+        }
+        let entry = IntentEntry {
+            intent,
+            time: at.time,
+            restarted: false,
+        };
+        self.intents.insert(at.index, entry);
+        Ok(())
+    }
+
+    fn committed(&mut self, index: u64, codes: &[u16], at: At) -> Applied {
+        let intent = self.close(index, Outcome::Committed(at.index))?;
+        if let Some(study) = self.studies.get_mut(&intent.study)
+            && let Some(position) = study.release(&intent.release)
+            && let Some(runs) = study.runs.get_mut(position)
+        {
+            runs.committed = runs.committed.saturating_add(1);
+        }
+        let charges = at
+            .charge
+            .then(|| Charges::of(intent.price, codes))
+            .transpose()?;
+        for account in &intent.accounts {
+            let entry = self.accounts.get_mut(&account.account);
+            let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
+            entry.releases += 1;
+            if codes.len() != entry.exposures.len() {
+                return Err(InvalidHistory::Range("the number of charges"));
+            }
+            if let Some(charges) = &charges {
+                charges.add_to(&mut entry.exposures)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an open intent.
+    fn close(&mut self, index: u64, outcome: Outcome) -> Result<Intent, InvalidHistory> {
+        let entry = self
+            .intents
+            .remove(&index)
+            .ok_or(InvalidHistory::Unknown("an intent"))?;
+        self.population_mut(&entry.intent.population)?.open = None;
+        let request = self.requests.get_mut(&entry.intent.key);
+        request.ok_or(InvalidHistory::Unknown("a request"))?.outcome = outcome;
+        Ok(entry.intent)
+    }
+}

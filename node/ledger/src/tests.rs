@@ -1,0 +1,13 @@
+//! Claims about the whole crate, each on the disk that it needs: real files, or one that fails
+//! and loses what was not synced.
+
+mod admission;
+mod crashes;
+mod damage;
+mod disk;
+mod failures;
+mod golden;
+mod journal;
+mod model;
+mod races;
+mod world;

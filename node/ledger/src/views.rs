@@ -1,0 +1,202 @@
+//! What a ledger shows: copies of its state at one moment.
+
+use obscura_model::exposure::Rho;
+use obscura_model::ids::{
+    DatasetName, Digest, KeyId, PartyName, PopulationName, StudyId, UnixMillis,
+};
+
+pub use obscura_model::study::StudyState;
+
+use crate::record::{Account, DatasetVersion, Intent, LimitSet, RequestKey, Role, StudyRelease};
+
+/// A study. All of it is public to its scientist and the data owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyView {
+    /// Its id.
+    pub id: StudyId,
+    /// The digest of what was submitted.
+    pub digest: Digest,
+    /// Who submitted it.
+    pub scientist: KeyId,
+    /// The dataset version it reads.
+    pub dataset: DatasetVersion,
+    /// The dataset's population.
+    pub population: PopulationName,
+    /// What it releases, and how often it did.
+    pub releases: Vec<ReleaseRuns>,
+    /// Until when it runs.
+    pub expires: UnixMillis,
+    /// Where it stands.
+    pub state: StudyState,
+    /// The reason of the last decision; may be empty.
+    pub reason: String,
+    /// When it was submitted.
+    pub submitted: UnixMillis,
+    /// When its owner last decided.
+    pub decided: Option<UnixMillis>,
+    /// The signed submission.
+    pub evidence: Vec<u8>,
+    /// The signed last decision; empty without one.
+    pub decision_evidence: Vec<u8>,
+}
+
+/// One release of a study and how often it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRuns {
+    /// The release.
+    pub release: StudyRelease,
+    /// How many request ids took it, failed ones included.
+    pub begun: u32,
+    /// How many of them have an answer.
+    pub committed: u32,
+}
+
+/// A person at the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The person's key.
+    pub key: KeyId,
+    /// What the person may do.
+    pub role: Role,
+    /// The person's name.
+    pub name: PartyName,
+    /// Whether the person is enrolled now.
+    pub enrolled: bool,
+    /// The public prices of all the person's releases, failed ones included.
+    pub taken: Rho,
+    /// The scientist limit that applies; nothing while the owner has set none.
+    pub limit: Option<Rho>,
+}
+
+/// An account's public numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountView {
+    /// The account.
+    pub account: Account,
+    /// The limit in force.
+    pub limit: Option<LimitSet>,
+    /// The highest limit that was ever in force: the guarantee.
+    pub guarantee: Option<LimitSet>,
+    /// The prices of all releases and of all open and failed intents.
+    pub meter: Rho,
+    /// What approved studies hold for runs not yet made.
+    pub reserved: Rho,
+    /// How many releases were made.
+    pub releases: u64,
+}
+
+/// A population's public facts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PopulationView {
+    /// Its name.
+    pub name: PopulationName,
+    /// The upper end of its declared size.
+    pub most_subjects: u64,
+    /// How many subjects the index has room for.
+    pub capacity: u32,
+    /// Its limit and meter.
+    pub account: AccountView,
+    /// Stops with a begun release since the owner's last lift.
+    pub stops: u32,
+    /// Whether it makes no release until its owner lifts that.
+    pub stopped: bool,
+    /// How often its owner has lifted a stop.
+    pub lifts: u32,
+    /// The intent that is open.
+    pub open_intent: Option<u64>,
+}
+
+/// A version of a dataset. `file_sha256` and `rows` are private: for the node and the owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatasetView {
+    /// Dataset and version.
+    pub which: DatasetVersion,
+    /// The dataset's name.
+    pub name: DatasetName,
+    /// Its population.
+    pub population: PopulationName,
+    /// Its description, as the owner wrote it.
+    pub description: String,
+    /// Private: the SHA-256 of the stored rows.
+    pub file_sha256: [u8; 32],
+    /// Private: how many rows are stored.
+    pub rows: u64,
+    /// When the version was added.
+    pub added: UnixMillis,
+    /// Its own limit and meter, if it has its own limit.
+    pub account: Option<AccountView>,
+}
+
+/// An open intent: what a rerun starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenIntent {
+    /// The index of its record.
+    pub index: u64,
+    /// When it was opened.
+    pub time: UnixMillis,
+    /// Its terms.
+    pub intent: Intent,
+}
+
+/// One line of the owner's log: public facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The record's index.
+    pub index: u64,
+    /// The record's time.
+    pub time: UnixMillis,
+    /// The record's kind in a few words.
+    pub kind: &'static str,
+    /// The record in one sentence.
+    pub text: String,
+}
+
+/// A stored release. Only the ledger makes one, and only after it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    index: u64,
+    time: UnixMillis,
+    key: RequestKey,
+    body: Vec<u8>,
+}
+
+impl Committed {
+    pub(crate) fn new(index: u64, time: UnixMillis, key: RequestKey, body: Vec<u8>) -> Self {
+        Self {
+            index,
+            time,
+            key,
+            body,
+        }
+    }
+
+    /// The index of its record.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// When it was committed.
+    #[must_use]
+    pub const fn time(&self) -> UnixMillis {
+        self.time
+    }
+
+    /// Whose request it answers.
+    #[must_use]
+    pub const fn key(&self) -> RequestKey {
+        self.key
+    }
+
+    /// The release body as it was stored.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The release body as it was stored.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
