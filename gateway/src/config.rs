@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use obscura_model::ids::PartyName;
+use obscura_model::schema::place;
 use obscura_wire::tls::{Credentials, InvalidCredentials};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -35,9 +36,15 @@ impl Config {
     /// Names the file that cannot be read, or the place in it.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = files::read(path)?;
-        let written: Written = toml::from_str(&text).map_err(|source| Error::Form {
-            path: path.to_owned(),
-            source: Box::new(source),
+        let written: Written = toml::from_str(&text).map_err(|error| {
+            let (line, column) = place(&text, error.span().map_or(0, |s| s.start));
+            let (path, what) = (path.to_owned(), error.message().trim().to_owned());
+            Error::Form {
+                path,
+                line,
+                column,
+                what,
+            }
         })?;
         let Written {
             listen,
@@ -153,13 +160,16 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] files::Error),
     /// The file is not TOML of the right form. The source says where.
-    #[error("{path} is not a gateway's configuration")]
+    #[error("{path}, line {line}, column {column}: {what}")]
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong.
+        what: String,
     },
     /// The gateway's certificate or key cannot be used.
     #[error("the files under [credentials] cannot be used")]
@@ -203,7 +213,7 @@ key = "gateway.key"
 #
 # [[node]]
 # name = "basel"
-# address = "node.basel.example:7400"
+# address = "node.basel.example:7444"
 # certificate = "nodes/basel.pem"
 "#
     )

@@ -99,8 +99,8 @@ pub enum Refusal {
     /// The id of a new dataset is taken.
     #[error("the id chosen for the new dataset is taken; choose a fresh one")]
     DatasetIdTaken,
-    /// More subjects than the index has room for. For the data owner.
-    #[error("population {0} has more people than its declared capacity; declare a larger one")]
+    /// More subjects than were declared. For the data owner.
+    #[error("population {0} has more people than the upper end of its declared size")]
     Full(PopulationName),
     /// The population changed since the ingest began.
     #[error("another ingest of population {0} finished first; start this one again")]
@@ -144,9 +144,20 @@ pub enum Refusal {
     /// A decision about something else than what was submitted.
     #[error("study {0} is not what was decided on; look at it again")]
     StudyDiffers(StudyId),
-    /// The study is in a state that does not allow this.
-    #[error("study {study} is {}, which does not allow this", .state.in_words())]
+    /// The study is in a state in which nothing is released from it.
+    #[error("study {study} is {}: {}", .state.in_words(), to_release(*.state))]
     StudyState {
+        /// The study.
+        study: StudyId,
+        /// Where it stands.
+        state: StudyState,
+    },
+    /// The study is in a state from which it cannot be decided or withdrawn so.
+    #[error(
+        "study {study} is {}: look at it again, because this cannot be done from there",
+        .state.in_words()
+    )]
+    StudyMoved {
         /// The study.
         study: StudyId,
         /// Where it stands.
@@ -172,7 +183,10 @@ pub enum Refusal {
         times: u32,
     },
     /// The price is not the approved one.
-    #[error("the release would add rho {price} to exposure, and rho {approved} was approved")]
+    #[error(
+        "the release would add {} of what was approved: submit the study again under a new id",
+        admission::share(*.price, *.approved)
+    )]
     PriceDiffers {
         /// The price asked.
         price: Rho,
@@ -185,4 +199,21 @@ pub enum Refusal {
     /// The rerun's plan is not the one that was admitted.
     #[error("the release at entry {0} can no longer be planned as it was admitted")]
     IntentDiffers(u64),
+}
+
+/// What to do before a study in this state gives a release.
+const fn to_release(state: StudyState) -> &'static str {
+    match state {
+        StudyState::Submitted => "it can be released once the owner has approved it",
+        StudyState::ChangesRequested => {
+            "its status says which changes; submit the changed study under a new id"
+        }
+        StudyState::Declined => "its status says why; submit a changed study under a new id",
+        StudyState::Withdrawn => "submit it again under a new id",
+        StudyState::Expired => "submit it again under a new id and with a later end date",
+        StudyState::Suspended => "ask the owner, whose approval lets it go on",
+        StudyState::Revoked => "its status says why; ask the owner",
+        // Neither is refused: a release that has no run left has a sentence of its own.
+        StudyState::Approved | StudyState::Completed => "its status says which runs are left",
+    }
 }

@@ -13,6 +13,7 @@ use obscura_model::ids::{KeyId, UnixMillis};
 use crate::checkpoint;
 use crate::error::Error;
 use crate::index::{Index, Line};
+use crate::journal::JournalError;
 use crate::journal::merkle::{Hash, Head};
 use crate::journal::storage::Folder;
 use crate::journal::{self, Entropy, Journal, Place, SEGMENT_BYTES, Stored};
@@ -87,6 +88,10 @@ impl Ledger {
         entropy: Entropy,
         now: UnixMillis,
     ) -> Result<Self, Error> {
+        // Looked at before anything is made: an empty folder would be in the way of the real one.
+        if !Site::journal_path(dir).is_dir() {
+            return Err(JournalError::Missing.into());
+        }
         Self::open_at(Site::on_disk(dir)?, journal, entropy, now)
     }
 
@@ -141,15 +146,17 @@ impl Ledger {
     pub fn entries(&self, from: u64, most: usize) -> Result<Vec<LogEntry>, Error> {
         let inner = self.lock()?;
         let to = from.saturating_add(most as u64).min(inner.journal.size());
+        let names = inner.state.names();
         let mut entries = Vec::new();
         inner.journal.walk::<Error>(from, to, &mut |_, frame| {
             let record = open::decode(&frame)?;
-            let (kind, text) = record::describe(&record);
+            let (kind, text) = record::describe(&record, frame.index, &names);
             entries.push(LogEntry {
                 index: frame.index,
                 time: frame.time,
                 kind,
                 text,
+                said: record::said(record),
             });
             Ok(())
         })?;

@@ -33,5 +33,5 @@ pub use record::{
 pub use state::{InvalidHistory, MOST_STOPS};
 pub use views::{
     AccountView, Committed, DatasetView, LogEntry, OpenIntent, Person, PopulationView, ReleaseRuns,
-    StudyState, StudyView,
+    Said, StudyState, StudyView,
 };

@@ -18,7 +18,7 @@ mod fields;
 mod words;
 
 pub(crate) use encoding::{decode, encode};
-pub(crate) use words::describe;
+pub(crate) use words::{Names, describe, said};
 
 /// What a person may do at a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

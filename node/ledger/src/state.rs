@@ -4,7 +4,7 @@
 //! a record makes sense where it stands, so that a journal written by a faulty program is
 //! noticed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use obscura_model::exposure::Rho;
@@ -65,6 +65,8 @@ pub(crate) struct PopulationEntry {
     pub(crate) stopped: bool,
     /// Lifts so far.
     pub(crate) lifts: u32,
+    /// The records of those lifts that ended a stop; the others lifted counted stops only.
+    pub(crate) ended: BTreeSet<u64>,
     /// The one intent that may be open.
     pub(crate) open: Option<u64>,
 }

@@ -1,5 +1,9 @@
 //! Admission: pure decisions on public values. No refusal here depends on a private row.
 
+mod words;
+
+pub use words::share;
+
 use obscura_model::answer::{InvalidPrice, VectorShape};
 use obscura_model::exposure::{Delta, Rho};
 
@@ -83,8 +87,9 @@ pub enum Refusal {
     NoLimit,
     /// Above the share of the limit that one release may take.
     #[error(
-        "the release would add rho {price} to exposure, and one release may add at most \
-         {largest}: ask for less accuracy or fewer outputs"
+        "the release would add {} times what one release may add: ask for a margin about {} times \
+         as wide, or for fewer outputs", words::times(*.price, *.largest),
+        words::wider(*.price, *.largest)
     )]
     OverShare {
         /// The release's price.
@@ -94,8 +99,8 @@ pub enum Refusal {
     },
     /// Below the minimum price; a plan for this limit would have been given smaller noise.
     #[error(
-        "the release would add rho {price} to exposure, below the least price {least} of such a \
-         release: preview it again to get the noise of the minimum"
+        "the release is below the least that such a release adds: preview it again to get the \
+         noise that the least gives"
     )]
     UnderMinimum {
         /// The release's price.
@@ -105,12 +110,15 @@ pub enum Refusal {
     },
     /// Strict mode: the account has no room.
     #[error(
-        "the release would add rho {price} to exposure, and the {} has room for {room}: ask for \
-         less accuracy, or ask the data owner", .scope.words()
+        "the release would add {} of the limit, and the {} has room for {}: {}",
+        words::share(*.price, *.limit), .scope.words(), words::room(*.room, *.limit),
+        words::remedy(*.price, *.room)
     )]
     OverLimit {
         /// Whose limit.
         scope: Scope,
+        /// The limit in force.
+        limit: Rho,
         /// The release's price.
         price: Rho,
         /// What the limit leaves after the meter and the reservations of others.
@@ -118,10 +126,14 @@ pub enum Refusal {
     },
     /// The scientist limit has no room.
     #[error(
-        "the release would add rho {price} to exposure, and your scientist limit has room for \
-         {room}: ask for less accuracy, or ask the data owner"
+        "the release would add {} of the limit, and your scientist limit has room for \
+         {}: {}",
+        words::share(*.price, *.limit), words::room(*.room, *.limit),
+        words::remedy(*.price, *.room)
     )]
     OverScientistLimit {
+        /// The scientist limit.
+        limit: Rho,
         /// The release's price.
         price: Rho,
         /// What the scientist limit leaves.
@@ -129,8 +141,8 @@ pub enum Refusal {
     },
     /// Strict mode cannot hold below what was already released.
     #[error(
-        "the meter stands at rho {meter}, above the limit {limit}: strict mode needs a limit of at \
-         least the meter"
+        "what was released already is {} of this limit, and strict mode needs a limit of at least \
+         that: choose a higher one, or the protect mode", words::share(*.meter, *.limit)
     )]
     LimitBelowMeter {
         /// The limit asked for.
@@ -193,6 +205,7 @@ pub fn within_scientist_limit(price: Rho, used: Rho, limit: Rho) -> Result<(), R
         Ok(())
     } else {
         Err(Refusal::OverScientistLimit {
+            limit,
             price,
             room: limit.saturating_sub(used),
         })
@@ -215,7 +228,12 @@ pub fn within_account(price: Rho, account: &Account) -> Result<(), Refusal> {
             let room = limit
                 .saturating_sub(meter)
                 .saturating_sub(reserved_by_others);
-            Err(Refusal::OverLimit { scope, price, room })
+            Err(Refusal::OverLimit {
+                scope,
+                limit,
+                price,
+                room,
+            })
         }
     }
 }

@@ -43,6 +43,13 @@ impl RawTable {
         self.without_id
     }
 
+    /// How many subjects the rows have. For the owner only.
+    #[must_use]
+    pub fn subjects(&self) -> u64 {
+        let ids: std::collections::BTreeSet<&String> = self.ids.iter().collect();
+        ids.len() as u64
+    }
+
     /// How many rows were read. For the owner only.
     #[must_use]
     pub fn rows(&self) -> u64 {

@@ -15,6 +15,7 @@ mod expr;
 mod fold;
 mod limits;
 mod lower;
+mod places;
 mod plan;
 mod query;
 mod refusal;

@@ -4,6 +4,7 @@
 //! empty, and a node without a rule is refused at its place. There is no list of what is
 //! forbidden: what has no rule here cannot be said.
 
+mod advice;
 mod aggregate;
 mod compare;
 mod outputs;
@@ -12,9 +13,11 @@ mod select;
 
 use obscura_model::schema::Description;
 use sqlparser::ast::{Expr, Function, Ident, ObjectName, ObjectNamePart, SetExpr};
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
 
 use crate::limits::shown;
+use crate::places::Places;
 use crate::refusal::Refusal;
 
 pub(crate) use select::select;
@@ -28,6 +31,7 @@ const MOST_NODES: usize = 10_000;
 
 struct Lowering<'a> {
     description: &'a Description,
+    places: &'a Places,
     depth: usize,
     nodes: usize,
 }
@@ -42,7 +46,11 @@ fn absent(holds: bool, at: Location, what: &str) -> Result<(), Refusal> {
 }
 
 fn not_part(at: Location, what: &str) -> Refusal {
-    Refusal::at(at, format!("{what} is not part of the query language"))
+    let refusal = Refusal::at(at, format!("{what} is not part of the query language"));
+    match advice::instead(what) {
+        Some(instead) => refusal.suggest(instead),
+        None => refusal,
+    }
 }
 
 /// Where an expression begins, or nowhere. The parser's own spans recurse; this walks down the
@@ -74,7 +82,11 @@ fn place(expr: &Expr) -> Location {
             Expr::Value(value) => return value.span.start,
             Expr::Function(function) => return function_place(function),
             Expr::Case { case_token, .. } => return case_token.0.span.start,
-            Expr::Subquery(query) => return body_place(&query.body),
+            Expr::Subquery(query)
+            | Expr::Exists {
+                subquery: query,
+                negated: _,
+            } => return body_place(&query.body),
             _ => return Location::empty(),
         };
     }
@@ -127,6 +139,18 @@ fn means(ident: &Ident, name: &str) -> bool {
 }
 
 impl Lowering<'_> {
+    /// Refuses an expression without a rule, at the word that makes it one.
+    fn without_rule(&self, expr: &Expr) -> Refusal {
+        let begins = place(expr);
+        let at = match expr {
+            Expr::Cast { .. } => self.places.before(begins, Keyword::CAST),
+            Expr::Like { .. } => self.places.after(begins, &[Keyword::LIKE]),
+            Expr::InSubquery { subquery, .. } => body_place(&subquery.body),
+            _ => begins,
+        };
+        not_part(at, kind(expr))
+    }
+
     fn node(&mut self, count: usize, at: Location) -> Result<(), Refusal> {
         self.nodes = self.nodes.saturating_add(count);
         if self.nodes > MOST_NODES || self.depth > MOST_DEPTH {
@@ -188,7 +212,7 @@ pub(crate) fn nearest(written: &str, known: &[&str], what: &str) -> String {
         .map(|(_, k)| format!("'{k}'"))
         .collect();
     if !close.is_empty() {
-        return format!("did you mean {}", crate::expr::join(&close, "or"));
+        return format!("did you mean {}?", crate::expr::join(&close, "or"));
     }
     let some: Vec<String> = known.iter().take(8).map(|k| format!("'{k}'")).collect();
     let dots = if known.len() > 8 { " and others" } else { "" };

@@ -71,6 +71,17 @@ pub enum MockError {
 /// declared shares missing, constant columns constant.
 #[must_use]
 pub fn rows(description: &Description, seed: u64) -> MockRows {
+    some_columns(description, seed, |_| true)
+}
+
+/// The columns of [`rows`] that a plan reads, which are the same whatever else is made: a wide
+/// description costs no more than what is asked of it.
+#[must_use]
+pub fn rows_for(plan: &PrivatePlan, description: &Description, seed: u64) -> MockRows {
+    some_columns(description, seed, |column| plan.reads().contains(&column))
+}
+
+fn some_columns(description: &Description, seed: u64, wanted: impl Fn(usize) -> bool) -> MockRows {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let middle = (description.fewest_subjects() as f64 * description.most_subjects() as f64).sqrt();
     let count = (middle.round() as u64).clamp(1, MOST_SUBJECTS);
@@ -82,6 +93,9 @@ pub fn rows(description: &Description, seed: u64) -> MockRows {
         subjects.extend((0..rows).map(|_| subject));
     }
     let column = |(index, column): (usize, &Column)| {
+        if !wanted(index) {
+            return None;
+        }
         // A generator for each column: adding a column leaves the others as they were.
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         rng.set_stream(index as u64 + 1);

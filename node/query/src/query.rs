@@ -59,8 +59,8 @@ impl ValidatedQuery {
     /// Reads `text` as a query about the described dataset. Everything outside the language is
     /// refused with its place; nothing but text and description is looked at.
     pub fn parse(text: &SqlText, description: &Description) -> Result<Self, Refusal> {
-        let statement = sql::statement(text.as_str())?;
-        let definition = lower::select(&statement, description)?;
+        let (statement, places) = sql::statement(text.as_str())?;
+        let definition = lower::select(&statement, &places, description)?;
         let canonical = canonical(&definition, description);
         // What is signed and run is the canonical text, so it must be within the limits too.
         SqlText::new(&canonical)

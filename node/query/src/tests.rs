@@ -3,6 +3,7 @@
 mod ingest;
 mod language;
 mod limits;
+mod places;
 mod plans;
 mod properties;
 mod reference;

@@ -53,7 +53,7 @@ impl std::str::FromStr for Role {
         Role::ALL
             .into_iter()
             .find(|r| r.as_str() == text)
-            .ok_or(InvalidCertificate::Name)
+            .ok_or(InvalidCertificate::Role)
     }
 }
 
@@ -83,6 +83,9 @@ pub enum InvalidCertificate {
     /// No single DNS name of the form `<name>.<role>.obscura`.
     #[error("the certificate must carry exactly one name of the form <name>.<role>.obscura")]
     Name,
+    /// No role of that name.
+    #[error("the role must be scientist, owner, node or gateway")]
+    Role,
     /// The key is not Ed25519, or is a weak point.
     #[error("the certificate's key must be an Ed25519 key")]
     Key,

@@ -66,7 +66,8 @@ pub struct Release {
     pub head_size: u64,
     /// The Merkle root over them.
     pub head_root: Digest,
-    /// When it was committed.
+    /// The time of its record in the journal: when its run began. When it ended would tell how long
+    /// private rows took.
     pub committed: UnixMillis,
 }
 

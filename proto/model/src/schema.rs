@@ -11,7 +11,7 @@ use crate::exposure::Delta;
 use crate::ids::{DatasetName, Digest, PopulationName};
 
 pub use file::InvalidDescription;
-pub(crate) use file::place;
+pub use file::place;
 
 /// What values a column may have. Bounds and categories are public.
 #[derive(Debug, Clone, PartialEq)]

@@ -24,7 +24,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 pub use chain::{InvalidChain, Usage, check_chain};
-pub use client::{ConnectError, Connection, InvalidTarget, MAX_ANSWER_BYTES, channel, connect};
+pub use client::{
+    ConnectError, Connection, InvalidTarget, MAX_ANSWER_BYTES, channel, connect, peer_certificate,
+};
 pub use rustls::pki_types::UnixTime;
 pub use server::{Incoming, PeerCertificate, Secured, incoming, server};
 
@@ -74,7 +76,7 @@ impl Credentials {
             PrivateKeyDer::Pkcs8(key.clone_key()),
             &provider(),
         )
-        .map_err(InvalidCredentials::Pair)?;
+        .map_err(|_| InvalidCredentials::Pair)?;
         let roots = Arc::new(roots(ca.clone()).map_err(InvalidCredentials::Anchor)?);
         let resolver = Arc::new(SingleCertAndKey::from(certified));
         let accepting = Arc::new(server::config(roots.clone(), resolver.clone())?);
@@ -150,7 +152,7 @@ pub enum InvalidCredentials {
     Key(#[source] pem::Error),
     /// Key and certificate do not belong together.
     #[error("the private key does not belong to the certificate: use the pair made together")]
-    Pair(#[source] rustls::Error),
+    Pair,
     /// No checker of clients' certificates could be made from the authority's certificate.
     #[error("the authority's certificate (ca) cannot be used to check others")]
     Verifier(#[source] VerifierBuilderError),

@@ -41,6 +41,8 @@ pub struct NewData {
 pub struct Ingest {
     population: PopulationName,
     capacity: u32,
+    /// The upper end of the declared size: delta below 1/N rests on it.
+    most_subjects: u64,
     name: DatasetName,
     which: DatasetVersion,
     known: Arc<HashMap<SubjectHash, u32>>,
@@ -65,13 +67,14 @@ impl Ingest {
     /// The index of a subject. Known subjects keep theirs; a new one gets the next.
     ///
     /// # Errors
-    /// If the index is full.
+    /// If there are as many subjects as were declared.
     pub fn index(&mut self, hash: SubjectHash) -> Result<u32, Error> {
         if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&hash)) {
             return Ok(*index);
         }
         let next = u32::try_from(self.known.len() + self.order.len()).ok();
-        let next = next.filter(|next| *next < self.capacity);
+        let next =
+            next.filter(|next| *next < self.capacity && u64::from(*next) < self.most_subjects);
         let next = next.ok_or_else(|| Refusal::Full(self.population.clone()))?;
         self.fresh.insert(hash, next);
         self.order.push(hash);
@@ -146,6 +149,7 @@ impl Ledger {
         Ok(Ingest {
             population: population.clone(),
             capacity: entry.capacity,
+            most_subjects: entry.most_subjects,
             name: name.clone(),
             which: inner.next_version(population, name, fresh)?,
             known: Arc::clone(&entry.subjects),

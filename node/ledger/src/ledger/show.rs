@@ -1,9 +1,11 @@
 //! Views of the state.
 
+use std::collections::BTreeMap;
+
 use obscura_model::ids::{DatasetName, KeyId, PopulationName, StudyId, UnixMillis};
 
 use super::Ledger;
-use crate::record::{Account, DatasetVersion, RequestKey};
+use crate::record::{Account, DatasetVersion, Names, RequestKey};
 use crate::state::{Outcome, PersonEntry, State, StudyEntry};
 use crate::views::{AccountView, DatasetView, Person, PopulationView, ReleaseRuns, StudyView};
 
@@ -116,6 +118,30 @@ impl Ledger {
 }
 
 impl State {
+    /// What the log calls people and datasets. Two people of the same name are told apart by the
+    /// beginning of their keys.
+    pub(super) fn names(&self) -> Names {
+        let mut bearers: BTreeMap<&str, usize> = BTreeMap::new();
+        for person in self.people.values() {
+            *bearers.entry(person.name.as_str()).or_default() += 1;
+        }
+        let called = |(key, person): (&KeyId, &PersonEntry)| {
+            let name = person.name.as_str();
+            let called = match bearers.get(name) {
+                Some(0 | 1) | None => name.to_owned(),
+                Some(_) => format!("{name} (key {:.8}…)", key.to_string()),
+            };
+            (*key, called)
+        };
+        let datasets = self.datasets.iter();
+        let populations = self.populations.values();
+        Names {
+            people: self.people.iter().map(called).collect(),
+            datasets: datasets.map(|(id, d)| (*id, d.name.clone())).collect(),
+            ended: populations.flat_map(|p| &p.ended).copied().collect(),
+        }
+    }
+
     fn show_person(&self, key: KeyId, entry: &PersonEntry) -> Person {
         Person {
             key,

@@ -64,7 +64,7 @@ impl Ledger {
         }
         let state = entry.state(inner.time(now));
         if state == StudyState::Expired || entry.stage.decided(decision).is_none() {
-            return Err(Refusal::StudyState { study, state }.into());
+            return Err(Refusal::StudyMoved { study, state }.into());
         }
         let record = Record::StudyDecided {
             study,
@@ -101,7 +101,7 @@ impl Ledger {
         }
         if !entry.stage.can_withdraw() {
             let state = entry.state(inner.time(now));
-            return Err(Refusal::StudyState { study, state }.into());
+            return Err(Refusal::StudyMoved { study, state }.into());
         }
         inner.record(now, vec![Record::StudyWithdrawn { study, evidence }])
     }

@@ -1,10 +1,49 @@
 //! Records in words, for the owner's log: public facts only.
 
-use super::{Account, Decision, Intent, Record, Role};
-use obscura_privacy::Mode;
+use std::collections::{BTreeMap, BTreeSet};
+
+use obscura_model::ids::{DatasetId, DatasetName, KeyId};
+use obscura_privacy::{Mode, admission};
+
+use super::{Account, Decision, Intent, LimitSet, Record, Role};
+use crate::views::Said;
+
+/// What people and datasets are called, and which lifts ended a stop.
+pub(crate) struct Names {
+    pub(crate) people: BTreeMap<KeyId, String>,
+    pub(crate) datasets: BTreeMap<DatasetId, DatasetName>,
+    /// The records of lifts that ended a stop.
+    pub(crate) ended: BTreeSet<u64>,
+}
+
+impl Names {
+    fn person(&self, key: &KeyId) -> String {
+        let called = self.people.get(key).cloned();
+        called.unwrap_or_else(|| format!("key {key}"))
+    }
+
+    fn account(&self, account: &Account) -> String {
+        match account {
+            Account::Population(name) => format!("population {name}"),
+            Account::Dataset(id) => match self.datasets.get(id) {
+                Some(name) => format!("dataset {name} alone"),
+                None => format!("dataset {id} alone"),
+            },
+        }
+    }
+}
+
+/// The signed request behind a record that does not hold all that was said in it.
+pub(crate) fn said(record: Record) -> Option<Said> {
+    match record {
+        Record::ScientistLimitSet { evidence, .. } => Some(Said::ScientistLimit(evidence)),
+        Record::Lifted { evidence, .. } => Some(Said::Lift(evidence)),
+        _ => None,
+    }
+}
 
 /// A short name of the record's kind, and one sentence about it.
-pub(crate) fn describe(record: &Record) -> (&'static str, String) {
+pub(crate) fn describe(record: &Record, index: u64, names: &Names) -> (&'static str, String) {
     match record {
         Record::Genesis { journal, .. } => (
             "ledger begun",
@@ -41,49 +80,35 @@ pub(crate) fn describe(record: &Record) -> (&'static str, String) {
         Record::LimitSet(_)
         | Record::ScientistLimitSet { .. }
         | Record::Enrolled { .. }
-        | Record::Dismissed { .. }
-        | Record::StopCounted { .. }
-        | Record::PopulationStopped { .. }
-        | Record::Lifted { .. } => describe_rule(record),
+        | Record::Dismissed { .. } => describe_rule(record, names),
+        Record::StopCounted { .. } | Record::PopulationStopped { .. } | Record::Lifted { .. } => {
+            describe_stop(record, names.ended.contains(&index))
+        }
         Record::StudySubmitted(_)
         | Record::StudyDecided { .. }
         | Record::StudyWithdrawn { .. }
-        | Record::StudySuspended { .. } => describe_study(record),
+        | Record::StudySuspended { .. } => describe_study(record, names),
         Record::IntentOpened(_)
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
-        | Record::IntentPoisoned { .. } => describe_release(record),
+        | Record::IntentPoisoned { .. } => describe_release(record, names),
     }
 }
 
-/// What owners set, and stops.
-fn describe_rule(record: &Record) -> (&'static str, String) {
+/// What owners set.
+fn describe_rule(record: &Record, names: &Names) -> (&'static str, String) {
     match record {
-        Record::LimitSet(set) => (
-            "limit set",
-            format!(
-                "The limit of {} was set to epsilon {} at delta {} (rho {}), {}: {}",
-                account(&set.account),
-                set.limit.epsilon(),
-                set.limit.delta().get(),
-                set.limit.rho(),
-                mode(set.mode),
-                set.reason
-            ),
-        ),
+        Record::LimitSet(set) => ("limit set", describe_limit(set, names)),
         Record::ScientistLimitSet {
             person: Some(person),
-            rho,
             ..
         } => (
             "scientist limit set",
-            format!("The limit of scientist {person} was set to rho {rho}."),
+            format!("The scientist limit of {} was set.", names.person(person)),
         ),
-        Record::ScientistLimitSet {
-            person: None, rho, ..
-        } => (
+        Record::ScientistLimitSet { person: None, .. } => (
             "scientist limit set",
-            format!("The limit of every scientist was set to rho {rho}."),
+            "The scientist limit of everybody without one of their own was set.".to_owned(),
         ),
         Record::Enrolled {
             person, role, name, ..
@@ -99,8 +124,37 @@ fn describe_rule(record: &Record) -> (&'static str, String) {
         }
         Record::Dismissed { person, .. } => (
             "person dismissed",
-            format!("The person with key {person} was dismissed."),
+            format!("{} was dismissed.", names.person(person)),
         ),
+        _ => ("", String::new()),
+    }
+}
+
+fn describe_limit(set: &LimitSet, names: &Names) -> String {
+    let mode = match set.mode {
+        Mode::Strict => "strict, so that a release that does not fit is refused",
+        Mode::Protect => "protect, so that a person at the limit is left out of later releases",
+    };
+    format!(
+        "The limit of {} was set to epsilon {} at delta {}, in the mode {mode}{}.",
+        names.account(&set.account),
+        set.limit.epsilon(),
+        set.limit.delta().get(),
+        because(&set.reason),
+    )
+}
+
+/// A reason at the end of a sentence.
+fn because(reason: &str) -> String {
+    match reason.trim().trim_end_matches('.') {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    }
+}
+
+/// Stops, and whether a lift ended one.
+fn describe_stop(record: &Record, ended: bool) -> (&'static str, String) {
+    match record {
         Record::StopCounted { population } => (
             "stop counted",
             format!("A release of population {population} was interrupted; its price stands."),
@@ -111,6 +165,13 @@ fn describe_rule(record: &Record) -> (&'static str, String) {
                 "Population {population} stopped after too many interrupted releases; its owner can lift this."
             ),
         ),
+        Record::Lifted { population, .. } if !ended => (
+            "count begun anew",
+            format!(
+                "The interrupted releases of population {population} are counted anew, as its \
+                 owner asked; it was not stopped."
+            ),
+        ),
         Record::Lifted { population, .. } => (
             "stop lifted",
             format!("The stop of population {population} was lifted by its owner."),
@@ -119,11 +180,15 @@ fn describe_rule(record: &Record) -> (&'static str, String) {
     }
 }
 
-fn describe_study(record: &Record) -> (&'static str, String) {
+fn describe_study(record: &Record, names: &Names) -> (&'static str, String) {
     match record {
         Record::StudySubmitted(study) => (
             "study submitted",
-            format!("Study {} was submitted by {}.", study.id, study.scientist),
+            format!(
+                "Study {} was submitted by {}.",
+                study.id,
+                names.person(&study.scientist)
+            ),
         ),
         Record::StudyDecided {
             study,
@@ -138,12 +203,8 @@ fn describe_study(record: &Record) -> (&'static str, String) {
                 Decision::Revoke => ("study revoked", "revoked"),
                 Decision::Suspend => ("study suspended", "suspended"),
             };
-            let reason = if reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {reason}")
-            };
-            (kind, format!("Study {study} was {did}{reason}."))
+            let text = format!("Study {study} was {did}{}.", because(reason));
+            (kind, text)
         }
         Record::StudyWithdrawn { study, .. } => (
             "study withdrawn",
@@ -151,15 +212,15 @@ fn describe_study(record: &Record) -> (&'static str, String) {
         ),
         Record::StudySuspended { study, why } => (
             "study suspended",
-            format!("Study {study} was suspended by the node: {why}."),
+            format!("Study {study} was suspended by the node{}.", because(why)),
         ),
         _ => ("", String::new()),
     }
 }
 
-fn describe_release(record: &Record) -> (&'static str, String) {
+fn describe_release(record: &Record, names: &Names) -> (&'static str, String) {
     match record {
-        Record::IntentOpened(intent) => ("release begun", describe_intent(intent)),
+        Record::IntentOpened(intent) => ("release begun", describe_intent(intent, names)),
         Record::FoldRestarted { intent } => (
             "release rerun",
             format!("The release begun at entry {intent} was run again."),
@@ -178,33 +239,17 @@ fn describe_release(record: &Record) -> (&'static str, String) {
     }
 }
 
-fn describe_intent(intent: &Intent) -> String {
-    let accounts: Vec<String> = intent
-        .accounts
-        .iter()
-        .map(|a| account(&a.account))
-        .collect();
+fn describe_intent(intent: &Intent, names: &Names) -> String {
+    let shares = intent.accounts.iter().map(|a| {
+        let share = admission::share(intent.price, a.limit);
+        format!("{share} of the limit of {}", names.account(&a.account))
+    });
     format!(
-        "Release {} of study {} was begun for request {} of {}; it adds rho {} to the exposure of {}.",
+        "Release {} of study {} was begun for {} (request {}); it adds {}.",
         intent.release,
         intent.study,
+        names.person(&intent.key.person),
         intent.key.request,
-        intent.key.person,
-        intent.price,
-        accounts.join(" and ")
+        shares.collect::<Vec<_>>().join(" and ")
     )
-}
-
-fn account(account: &Account) -> String {
-    match account {
-        Account::Population(name) => format!("population {name}"),
-        Account::Dataset(id) => format!("dataset {id}"),
-    }
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Strict => "strict",
-        Mode::Protect => "protect",
-    }
 }

@@ -1,5 +1,6 @@
 //! One record changes the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use obscura_model::exposure::Rho;
@@ -53,7 +54,7 @@ impl State {
             Record::IntentPoisoned { intent } => self.close(intent, Outcome::Poisoned).map(|_| ()),
             Record::StopCounted { .. }
             | Record::PopulationStopped { .. }
-            | Record::Lifted { .. } => self.apply_stop(record),
+            | Record::Lifted { .. } => self.apply_stop(record, at),
         }
     }
 
@@ -99,7 +100,7 @@ impl State {
         }
     }
 
-    fn apply_stop(&mut self, record: Record) -> Applied {
+    fn apply_stop(&mut self, record: Record, at: At) -> Applied {
         match record {
             Record::StopCounted { population } => {
                 let population = self.population_mut(&population)?;
@@ -112,6 +113,9 @@ impl State {
             }
             Record::Lifted { population, .. } => {
                 let population = self.population_mut(&population)?;
+                if population.stopped {
+                    population.ended.insert(at.index);
+                }
                 (population.stops, population.stopped) = (0, false);
                 population.lifts = population.lifts.saturating_add(1);
                 Ok(())
@@ -146,6 +150,7 @@ impl State {
                     stops: 0,
                     stopped: false,
                     lifts: 0,
+                    ended: BTreeSet::new(),
                     open: None,
                 };
                 match self.populations.insert(name.clone(), entry) {

@@ -9,7 +9,7 @@ use super::disk::Disk;
 use super::world::*;
 use crate::{Account, Admission, Decision, Error, Refusal, StudyState};
 
-fn refusal(result: Result<Admission, Error>) -> Refusal {
+fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     match result {
         Err(Error::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
@@ -314,7 +314,13 @@ fn decisions_hold_for_what_was_looked_at_and_repeat_without_effect() {
     assert!(decide(edited.digest, Decision::Approve).is_err());
     let approved = decide(study.digest, Decision::Approve).unwrap();
     assert_eq!(decide(study.digest, Decision::Approve).unwrap(), approved);
-    assert!(decide(study.digest, Decision::Decline).is_err());
+    assert_eq!(
+        refusal(decide(study.digest, Decision::Decline)),
+        Refusal::StudyMoved {
+            study: study_id(1),
+            state: StudyState::Approved
+        }
+    );
     ledger.withdraw(study_id(1), ANN, vec![], NOW).unwrap();
     assert!(ledger.withdraw(study_id(1), BOB, vec![], NOW).is_err());
     let state = StudyState::Withdrawn;
@@ -325,6 +331,38 @@ fn decisions_hold_for_what_was_looked_at_and_repeat_without_effect() {
             study: study_id(1),
             state
         }
+    );
+}
+
+#[test]
+fn a_study_that_cannot_run_says_what_to_do() {
+    let ledger = create(&Disk::default()).unwrap();
+    furnish(&ledger).unwrap();
+    wide_limits(&ledger, Mode::Protect).unwrap();
+    let study = new_study(1, ANN, 2);
+    ledger.submit_study(study.clone(), NOW).unwrap();
+    let waiting = refusal(ledger.admit(request(1, ANN, 1), NOW)).to_string();
+    assert!(
+        waiting.ends_with(
+            "is waiting for the owner: it can be released once the owner has approved it"
+        ),
+        "{waiting}"
+    );
+    let declined = Decision::Decline;
+    ledger
+        .decide(
+            study_id(1),
+            study.digest,
+            declined,
+            "why".into(),
+            vec![],
+            NOW,
+        )
+        .unwrap();
+    let declined = refusal(ledger.admit(request(1, ANN, 1), NOW)).to_string();
+    assert!(
+        declined.contains("is declined: its status says why"),
+        "{declined}"
     );
 }
 
@@ -362,11 +400,36 @@ fn the_log_tells_what_happened_in_public_words() {
             "study submitted"
         ]
     );
+    for entry in &entries {
+        assert!(entry.text.ends_with('.'), "{}", entry.text);
+        assert!(!entry.text.contains("rho"), "{}", entry.text);
+        // A key stands where it was enrolled, and names everywhere else.
+        let keys = [ANN, BOB].map(|key| entry.text.contains(&key.to_string()));
+        assert!(
+            !keys.contains(&true) || entry.kind == "person enrolled",
+            "{}",
+            entry.text
+        );
+    }
+    let begun = entries.iter().rfind(|e| e.kind == "release begun").unwrap();
     assert!(
-        entries
-            .iter()
-            .all(|entry| entry.text.ends_with('.') || entry.kind == "limit set")
+        begun.text.contains("was begun for ann (request "),
+        "{}",
+        begun.text
     );
+    assert!(
+        begun.text.contains("% of the limit of population people"),
+        "{}",
+        begun.text
+    );
+    let limits: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| entry.said.as_ref())
+        .collect();
+    assert!(matches!(
+        limits.as_slice(),
+        [crate::Said::ScientistLimit(_), ..]
+    ));
 }
 
 #[test]

@@ -66,9 +66,12 @@ fn the_third_stop_stops_the_population_until_its_owner_lifts_it() {
     assert_eq!(ledger.reruns(), vec![]);
     let stopped = ledger.admit(request(1, ANN, 8), NOW);
     assert!(matches!(stopped, Err(Error::Refused(Refusal::Stopped(_)))));
-    ledger
+    let lifted = ledger
         .lift(&people_of(), b"signed lift".to_vec(), NOW)
         .unwrap();
+    let line = ledger.entries(lifted, 1).unwrap().remove(0);
+    assert_eq!(line.kind, "stop lifted");
+    assert_eq!(line.said, Some(crate::Said::Lift(b"signed lift".to_vec())));
     let intent = ledger.reruns()[0].index;
     let permit = ledger.rerun(intent, shape(), NOW).unwrap();
     let noised = fold(&ledger, permit, 1).unwrap();
@@ -78,6 +81,26 @@ fn the_third_stop_stops_the_population_until_its_owner_lifts_it() {
         ledger.lift(&people_of(), vec![], NOW),
         Err(Error::Refused(Refusal::NothingToLift(_)))
     ));
+}
+
+#[test]
+fn a_lift_before_any_stop_says_that_nothing_was_stopped() {
+    let disk = Disk::default();
+    let ledger = ready(&disk, Mode::Protect, 2);
+    ledger.admit(request(1, ANN, 1), NOW).unwrap();
+    drop(ledger);
+    let ledger = open(&disk).unwrap();
+    let intent = ledger.reruns()[0].index;
+    let permit = ledger.rerun(intent, shape(), NOW).unwrap();
+    let noised = fold(&ledger, permit, 1).unwrap();
+    commit(&ledger, noised).unwrap();
+    let lifted = ledger.lift(&people_of(), vec![], NOW).unwrap();
+    let line = ledger.entries(lifted, 1).unwrap().remove(0);
+    assert_eq!(line.kind, "count begun anew");
+    assert!(line.text.ends_with("it was not stopped."), "{}", line.text);
+    // What is said follows from the records, so that a restart changes nothing.
+    drop(ledger);
+    assert_eq!(open(&disk).unwrap().entries(lifted, 1).unwrap(), [line]);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn ten_tenths_fit_a_limit_of_one_and_the_eleventh_is_refused() {
         admission::admit(&request(&vectors, &accounts)),
         Err(Refusal::OverLimit {
             scope: Scope::Population,
+            limit: rho(NANO),
             price: rho(NANO / 10),
             room: Rho::ZERO
         })
@@ -117,8 +118,8 @@ fn every_refusal_says_what_stands_in_the_way() {
             largest: rho(NANO / 10 - 1),
             ..open
         }),
-        "the release would add rho 0.1 to exposure, and one release may add at most \
-         0.099999999: ask for less accuracy or fewer outputs"
+        "the release would add 1.1 times what one release may add: ask for a margin about 1.1 \
+         times as wide, or for fewer outputs"
     );
     assert_eq!(
         refusal(&Request {
@@ -126,8 +127,8 @@ fn every_refusal_says_what_stands_in_the_way() {
             scientist_used: rho(NANO),
             ..open
         }),
-        "the release would add rho 0.1 to exposure, and your scientist limit has room for 0: \
-         ask for less accuracy, or ask the data owner"
+        "the release would add 10 % of the limit, and your scientist limit has room for \
+         nothing: ask the data owner"
     );
     let mut tight = account(Mode::Strict, NANO, NANO / 2);
     tight.scope = Scope::Dataset;
@@ -137,8 +138,8 @@ fn every_refusal_says_what_stands_in_the_way() {
             accounts: &[room[0], tight],
             ..open
         }),
-        "the release would add rho 0.1 to exposure, and the dataset limit has room for \
-         0.000000001: ask for less accuracy, or ask the data owner"
+        "the release would add 10 % of the limit, and the dataset limit has room for less than \
+         0.1 %: ask for a margin about 10000 times as wide, or ask the data owner"
     );
     assert_eq!(
         refusal(&Request {
@@ -152,8 +153,8 @@ fn every_refusal_says_what_stands_in_the_way() {
             smallest: rho(NANO),
             ..open
         }),
-        "the release would add rho 0.1 to exposure, below the least price 0.625 of such a \
-         release: preview it again to get the noise of the minimum"
+        "the release is below the least that such a release adds: preview it again to get the \
+         noise that the least gives"
     );
 }
 
@@ -346,5 +347,50 @@ proptest! {
         let charge = charges[0].1 as f64;
         prop_assert!(charge >= exact * (1.0 - 1e-12));
         prop_assert!(charge <= (exact + 1.0) * 1.01 && charge <= grid.price().nano() as f64);
+    }
+}
+
+#[test]
+fn refusals_speak_of_shares_and_remedies_and_never_of_rho() {
+    let over_share = Refusal::OverShare {
+        price: rho(8_337_832_902),
+        largest: rho(115_766_247),
+    };
+    assert_eq!(
+        over_share.to_string(),
+        "the release would add 73 times what one release may add: ask for a margin about 8.5 times \
+         as wide, or for fewer outputs"
+    );
+    let over_limit = |room| Refusal::OverLimit {
+        scope: Scope::Dataset,
+        limit: rho(1_000),
+        price: rho(121),
+        room: rho(room),
+    };
+    assert_eq!(
+        over_limit(35).to_string(),
+        "the release would add 13 % of the limit, and the dataset limit has room for 3.5 %: ask \
+         for a margin about 1.9 times as wide, or ask the data owner"
+    );
+    assert_eq!(
+        over_limit(0).to_string(),
+        "the release would add 13 % of the limit, and the dataset limit has room for nothing: ask \
+         the data owner"
+    );
+    let scientist = Refusal::OverScientistLimit {
+        limit: rho(1_000),
+        price: rho(121),
+        room: Rho::ZERO,
+    };
+    let below = Refusal::LimitBelowMeter {
+        limit: rho(3),
+        meter: rho(5),
+    };
+    let under = Refusal::UnderMinimum {
+        price: rho(1),
+        least: rho(2),
+    };
+    for refusal in [over_share, over_limit(35), scientist, below, under] {
+        assert!(!refusal.to_string().contains("rho"), "{refusal}");
     }
 }

@@ -5,7 +5,7 @@ use sqlparser::ast::{
     FunctionArguments, ObjectName, ObjectNamePart,
 };
 
-use super::{Lowering, absent, function_place, not_part, place};
+use super::{Lowering, absent, advice, function_place, not_part, place};
 use crate::expr::{Any, Num};
 use crate::limits::shown;
 use crate::query::Aggregate;
@@ -45,7 +45,7 @@ pub(super) fn call(function: &Function) -> Result<Call<'_>, Refusal> {
     )?;
     absent(within_group.is_empty(), at, "WITHIN GROUP")?;
     if filter.is_some() {
-        return Err(not_part(at, "FILTER").suggest("use CASE inside the function, or WHERE"));
+        return Err(not_part(at, "FILTER"));
     }
     absent(null_treatment.is_none(), at, "the treatment of NULL")?;
     absent(over.is_none(), at, "OVER")?;
@@ -132,7 +132,7 @@ impl Lowering<'_> {
             ("AVG", false) => Ok(Aggregate::Average(self.summand(argument, "AVG")?)),
             ("SUM" | "AVG", true) => Err(not_part(at, "DISTINCT in SUM or AVG")),
             _ => Err(not_part(at, &format!("the function {}", shown(&name)))
-                .suggest("an output is COUNT, SUM or AVG, or a group key")),
+                .suggest(advice::aggregate(&name))),
         }
     }
 

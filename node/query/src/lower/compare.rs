@@ -6,7 +6,7 @@ use obscura_model::schema::Domain;
 use sqlparser::ast::{Expr, Value, ValueWithSpan};
 use sqlparser::tokenizer::Location;
 
-use super::{Lowering, nearest, place};
+use super::{Lowering, means, nearest, place};
 use crate::expr::{Any, Bool, Comparison, Num};
 use crate::limits::shown;
 use crate::refusal::Refusal;
@@ -43,6 +43,8 @@ impl Lowering<'_> {
                 negated,
             }));
         }
+        self.quoted(left, right)?;
+        self.quoted(right, left)?;
         let (a, b) = (self.any(left)?, self.any(right)?);
         match (a, b, equality) {
             (Any::Bool(b), Any::Bool(Bool::Literal(v)), Some(negated))
@@ -74,8 +76,40 @@ impl Lowering<'_> {
             Any::Category(_) => Err(Refusal::at(
                 place(expr),
                 "a category is compared with texts from its list only",
-            )),
+            )
+            .suggest("texts stand in single quotes")),
         }
+    }
+
+    /// Refuses a word beside a category that is no column: a text without its quotes.
+    fn quoted(&self, column: &Expr, word: &Expr) -> Result<(), Refusal> {
+        let (Expr::Identifier(column), Expr::Identifier(word)) = (column, word) else {
+            return Ok(());
+        };
+        let columns = self.description.columns();
+        let declared = columns.iter().find(|c| means(column, &c.name));
+        let Some(Domain::Category { values, other: _ }) = declared.map(|c| &c.domain) else {
+            return Ok(());
+        };
+        if columns.iter().any(|c| means(word, &c.name)) || self.is_subject(word) {
+            return Ok(());
+        }
+        let at = word.span.start;
+        let refusal = Refusal::at(
+            at,
+            format!(
+                "{} is not a column; texts stand in single quotes",
+                shown(&word.value)
+            ),
+        );
+        let text = values.iter().find(|v| v.eq_ignore_ascii_case(&word.value));
+        Err(match text {
+            Some(text) => refusal.suggest(format!("write '{}'", text.replace('\'', "''"))),
+            None => {
+                let known: Vec<&str> = values.iter().map(String::as_str).collect();
+                refusal.suggest(nearest(&word.value, &known, "the values"))
+            }
+        })
     }
 
     /// The column of an expression that must be a category.
@@ -131,7 +165,11 @@ impl Lowering<'_> {
                     .iter()
                     .map(|item| match text_literal(item) {
                         Some(text) => self.listed(column, text, place(item)),
-                        None => Err(Refusal::at(place(item), "IN takes a list of texts here")),
+                        None => self.quoted(expr, item).and(Err(Refusal::at(
+                            place(item),
+                            "IN takes a list of texts here",
+                        )
+                        .suggest("texts stand in single quotes"))),
                     })
                     .collect::<Result<_, _>>()?;
                 Ok(Any::Bool(Bool::Among {

@@ -23,8 +23,9 @@ impl Lowering<'_> {
             let (expr, alias) = match item {
                 SelectItem::UnnamedExpr(expr) => (expr, None),
                 SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias)),
-                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _) => {
-                    return Err(Refusal::new("rows themselves are never released")
+                SelectItem::Wildcard(all) | SelectItem::QualifiedWildcard(_, all) => {
+                    let at = all.wildcard_token.0.span.start;
+                    return Err(Refusal::at(at, "rows themselves are never released")
                         .suggest("ask for counts, sums or averages, such as COUNT(*)"));
                 }
                 SelectItem::ExprWithAliases {

@@ -5,7 +5,7 @@ use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator, Value, Value
 use sqlparser::tokenizer::Location;
 
 use super::aggregate::{Call, call, expression};
-use super::{Lowering, kind, not_part, place};
+use super::{Lowering, advice, not_part, place};
 use crate::expr::{Any, Arith, Bool, Case, Comparison, Num};
 use crate::limits::shown;
 use crate::refusal::Refusal;
@@ -107,7 +107,7 @@ impl Lowering<'_> {
                 "a name with a dot is not part of the query language",
             )
             .suggest("write the column's name alone")),
-            _ => Err(not_part(place(expr), kind(expr))),
+            _ => Err(self.without_rule(expr)),
         }
     }
 
@@ -245,7 +245,10 @@ impl Lowering<'_> {
                         .suggest("release it as an output and compute with the released number"),
                 );
             }
-            other => return Err(not_part(at, &format!("the function {}", shown(other)))),
+            other => {
+                let refusal = not_part(at, &format!("the function {}", shown(other)));
+                return Err(refusal.suggest(advice::function(other)));
+            }
         };
         if distinct {
             return Err(not_part(at, "DISTINCT here"));

@@ -6,9 +6,12 @@ use sqlparser::ast::{
 };
 
 use obscura_model::schema::Description;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::Location;
 
 use super::{Lowering, absent, body_place, means, name_place, not_part, place};
 use crate::limits::shown;
+use crate::places::Places;
 use crate::query::Definition;
 use crate::refusal::Refusal;
 
@@ -18,6 +21,7 @@ const MOST_CELLS: u64 = 10_000;
 /// Lowers a parsed statement.
 pub(crate) fn select(
     statement: &Statement,
+    places: &Places,
     description: &Description,
 ) -> Result<Definition, Refusal> {
     let Statement::Query(query) = statement else {
@@ -25,6 +29,7 @@ pub(crate) fn select(
     };
     Lowering {
         description,
+        places,
         depth: 0,
         nodes: 0,
     }
@@ -47,21 +52,31 @@ impl Lowering<'_> {
             pipe_operators,
         } = query;
         absent(with.is_none(), at, "WITH")?;
-        if order_by.is_some() {
-            return Err(not_part(at, "ORDER BY")
-                .suggest("answers come in declared order; sort them after the release"));
-        }
-        absent(limit_clause.is_none(), at, "LIMIT")?;
-        absent(fetch.is_none(), at, "FETCH")?;
-        absent(locks.is_empty(), at, "a lock")?;
-        absent(for_clause.is_none(), at, "FOR")?;
+        let of = |keywords: &[Keyword]| self.at(keywords, at);
+        absent(order_by.is_none(), of(&[Keyword::ORDER]), "ORDER BY")?;
+        let limit = of(&[Keyword::LIMIT, Keyword::OFFSET]);
+        absent(limit_clause.is_none(), limit, "LIMIT")?;
+        absent(fetch.is_none(), of(&[Keyword::FETCH]), "FETCH")?;
+        absent(locks.is_empty(), of(&[Keyword::FOR]), "a lock")?;
+        absent(for_clause.is_none(), of(&[Keyword::FOR]), "FOR")?;
         absent(settings.is_none(), at, "SETTINGS")?;
         absent(format_clause.is_none(), at, "FORMAT")?;
         absent(pipe_operators.is_empty(), at, "a pipe")?;
         match body.as_ref() {
             SetExpr::Select(select) => self.select(select),
-            _ => Err(Refusal::at(at, "a query is one SELECT")
-                .suggest("write each SELECT as a release of its own")),
+            _ => {
+                let joins = [Keyword::UNION, Keyword::EXCEPT, Keyword::INTERSECT];
+                Err(Refusal::at(of(&joins), "a query is one SELECT")
+                    .suggest("write each SELECT as a release of its own"))
+            }
+        }
+    }
+
+    /// Where a clause begins, or what it belongs to if that is not known.
+    fn at(&self, keywords: &[Keyword], whole: Location) -> Location {
+        match self.places.clause(keywords) {
+            unknown if unknown == Location::empty() => whole,
+            known => known,
         }
     }
 
@@ -94,30 +109,29 @@ impl Lowering<'_> {
             flavor,
         } = select;
         absent(optimizer_hints.is_empty(), at, "a hint")?;
-        absent(distinct.is_none(), at, "SELECT DISTINCT")?;
+        let of = |keyword: Keyword| self.at(&[keyword], at);
+        absent(distinct.is_none(), of(Keyword::DISTINCT), "SELECT DISTINCT")?;
         absent(select_modifiers.is_none(), at, "a modifier of SELECT")?;
-        absent(top.is_none() && !top_before_distinct, at, "TOP")?;
+        absent(
+            top.is_none() && !top_before_distinct,
+            of(Keyword::TOP),
+            "TOP",
+        )?;
         absent(exclude.is_none(), at, "EXCLUDE")?;
-        absent(into.is_none(), at, "INTO")?;
+        absent(into.is_none(), of(Keyword::INTO), "INTO")?;
         absent(lateral_views.is_empty(), at, "LATERAL VIEW")?;
         absent(prewhere.is_none(), at, "PREWHERE")?;
         absent(connect_by.is_empty(), at, "CONNECT BY")?;
         absent(cluster_by.is_empty(), at, "CLUSTER BY")?;
         absent(distribute_by.is_empty(), at, "DISTRIBUTE BY")?;
         absent(sort_by.is_empty(), at, "SORT BY")?;
-        absent(having.is_none(), at, "HAVING")?;
-        absent(
-            named_window.is_empty() && !window_before_qualify,
-            at,
-            "WINDOW",
-        )?;
-        absent(qualify.is_none(), at, "QUALIFY")?;
+        absent(having.is_none(), of(Keyword::HAVING), "HAVING")?;
+        let window = named_window.is_empty() && !window_before_qualify;
+        absent(window, of(Keyword::WINDOW), "WINDOW")?;
+        absent(qualify.is_none(), of(Keyword::QUALIFY), "QUALIFY")?;
         absent(value_table_mode.is_none(), at, "AS VALUE")?;
-        absent(
-            matches!(flavor, SelectFlavor::Standard),
-            at,
-            "a SELECT without outputs first",
-        )?;
+        let standard = matches!(flavor, SelectFlavor::Standard);
+        absent(standard, at, "a SELECT without outputs first")?;
         self.from(from).map_err(|r| r.or_at(at))?;
         let keys = self.keys(group_by)?;
         let outputs = self.outputs(projection, &keys).map_err(|r| r.or_at(at))?;
@@ -135,18 +149,17 @@ impl Lowering<'_> {
     fn from(&self, from: &[TableWithJoins]) -> Result<(), Refusal> {
         let wanted = self.description.name();
         let [TableWithJoins { relation, joins }] = from else {
+            let second = from.get(1).map(|t| table_place(&t.relation));
+            let at = second.unwrap_or_else(Location::empty);
             return Err(
-                Refusal::new("a query reads exactly one dataset").suggest(format!(
+                Refusal::at(at, "a query reads exactly one dataset").suggest(format!(
                     "write FROM {}",
                     crate::expr::identifier(wanted.as_str())
                 )),
             );
         };
-        let at = match relation {
-            TableFactor::Table { name, .. } => name_place(name),
-            _ => sqlparser::tokenizer::Location::empty(),
-        };
-        absent(joins.is_empty(), at, "a join")?;
+        let at = table_place(relation);
+        absent(joins.is_empty(), self.at(&[Keyword::JOIN], at), "a join")?;
         let TableFactor::Table {
             name,
             alias,
@@ -194,7 +207,7 @@ impl Lowering<'_> {
     }
 
     fn keys(&mut self, group_by: &GroupByExpr) -> Result<Vec<usize>, Refusal> {
-        let at = sqlparser::tokenizer::Location::empty();
+        let at = self.places.clause(&[Keyword::GROUP]);
         let GroupByExpr::Expressions(list, modifiers) = group_by else {
             return Err(not_part(at, "GROUP BY ALL").suggest("name the columns to group by"));
         };
@@ -236,5 +249,13 @@ impl Lowering<'_> {
             keys.push(column);
         }
         Ok(keys)
+    }
+}
+
+fn table_place(table: &TableFactor) -> Location {
+    match table {
+        TableFactor::Table { name, .. } => name_place(name),
+        TableFactor::Derived { subquery, .. } => body_place(&subquery.body),
+        _ => Location::empty(),
     }
 }

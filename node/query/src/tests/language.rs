@@ -372,10 +372,10 @@ fn a_refusal_names_the_place_and_what_to_write() {
     assert_eq!((refusal.line, refusal.column), (Some(3), Some(7)));
     assert_eq!(
         refusal.to_string(),
-        "line 3, column 7: patients has no column 'agge'; did you mean 'age'"
+        "line 3, column 7: patients has no column 'agge'; did you mean 'age'?"
     );
     let refusal = parse("SELECT COUNT(*) FROM patients WHERE ward = 'plan'").unwrap_err();
-    assert_eq!(refusal.suggestion.as_deref(), Some("did you mean 'plain'"));
+    assert_eq!(refusal.suggestion.as_deref(), Some("did you mean 'plain'?"));
 }
 
 #[test]

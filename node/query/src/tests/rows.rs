@@ -160,6 +160,9 @@ fn mock_rows_are_a_function_of_description_and_seed() {
     let of = |seed| sums(&plan, &mock::rows(&visits(), seed), 777);
     assert_eq!(of(5), of(5));
     assert_ne!(of(5), of(6));
+    // The columns that a plan does not read make no difference.
+    let few = mock::rows_for(&plan, &visits(), 5);
+    assert_eq!(sums(&plan, &few, 777), of(5));
 }
 
 #[test]

@@ -359,8 +359,9 @@ fn category(column: &FileColumn) -> Result<Domain, String> {
     Ok(Domain::Category { values, other })
 }
 
-/// Line and column, from 1, of a byte offset.
-pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
+/// Line and column, from 1, of a byte offset in a text: where an error in a file is.
+#[must_use]
+pub fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

@@ -81,6 +81,28 @@ pub async fn connect(
     }
 }
 
+/// The certificate (DER) of the server named `server_name` at `address` (`host:port`): the one that
+/// a handshake has just checked against the authority and the name. Takes at most 5 seconds.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn peer_certificate(
+    address: &str,
+    server_name: &str,
+    credentials: &Credentials,
+) -> Result<Vec<u8>, ConnectError> {
+    let connection = connect(address, server_name, credentials).await?;
+    let (_, session) = connection.get_ref();
+    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    leaf.map(|leaf| leaf.to_vec()).ok_or_else(|| {
+        ConnectError::Handshake(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the server showed no certificate",
+        ))
+    })
+}
+
 fn endpoint(origin: Uri) -> Endpoint {
     let ((interval, timeout), (stream, connection)) = (KEEP_ALIVE, WINDOWS);
     // The address is the connector's affair; requests name the origin.
