@@ -1,0 +1,270 @@
+//! What owners administer: datasets, limits, people, stops.
+
+use obscura_ledger::{
+    Account, DatasetVersion, LimitSet, NewData, NewPopulation, Person, Role as Enrolled, Secrets,
+};
+use obscura_model::envelope::SignedMessage;
+use obscura_model::exposure::{Delta, Limit, Mode, Rho, rho_within};
+use obscura_model::identity::{Party, Role};
+use obscura_model::ids::{DatasetId, KeyId, PopulationName};
+use obscura_model::schema::Description;
+use obscura_model::wire;
+use obscura_query::PrivateTable;
+use obscura_query::ingest::{self, SortError};
+
+use crate::entropy;
+use crate::error::Error;
+use crate::limits;
+use crate::node::{DatasetFace, Node};
+use crate::pipeline;
+
+/// What ingest did, for the owner only.
+#[derive(Debug, Clone)]
+pub struct Ingested {
+    /// The dataset as it now is.
+    pub face: DatasetFace,
+    /// What was read.
+    pub report: Report,
+}
+
+/// What was read, computed from private rows: for the owner only.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// Rows ingested.
+    pub rows: u64,
+    /// Data subjects of the population so far.
+    pub subjects: u64,
+    /// Rows left out because they have no subject id.
+    pub rows_without_subject: u64,
+}
+
+/// Registers a dataset, or a new version of one, from a description and a file in the import
+/// folder.
+pub fn add_dataset(
+    node: &Node,
+    description: &str,
+    message: &SignedMessage,
+) -> Result<Ingested, Error> {
+    let description = Description::from_toml(description)?;
+    let _alone = node.ingesting.lock().unwrap_or_else(|e| e.into_inner());
+    answerable(&description)?;
+    let path = node.settings.import.join(description.source_file());
+    let raw = ingest::read_rows(&description, &path)?;
+    declared(&description, raw.subjects())?;
+    let evidence = wire::signed_encode(message);
+    ensure_population(node, &description, evidence.clone())?;
+    let population = description.population();
+    let secrets = node.ledger.secrets(population)?;
+    let fresh = DatasetId::from_parts(node.now().0, entropy::bytes().map_err(Error::inside)?);
+    let mut begun = node
+        .ledger
+        .begin_ingest(population, description.name(), fresh)?;
+    let keys = ingest::Secrets {
+        subject: secrets.subject,
+        rows: secrets.row,
+    };
+    let (rows, rows_without_subject) = (raw.rows(), raw.rows_without_id());
+    let sorted =
+        ingest::sort(raw, &description, &keys, &mut |hash| begun.index(hash)).map_err(unsorted)?;
+    let report = Report {
+        rows,
+        subjects: begun.subjects(),
+        rows_without_subject,
+    };
+    std::fs::create_dir_all(&node.settings.datasets).map_err(Error::inside)?;
+    let file = node
+        .settings
+        .datasets
+        .join(pipeline::data_file(begun.dataset()));
+    let digest = PrivateTable::write(&sorted, &description, &file).map_err(Error::inside)?;
+    let data = NewData {
+        description: description.text().to_owned(),
+        file_sha256: *digest.as_bytes(),
+        rows,
+        evidence,
+    };
+    let which: DatasetVersion = node.ledger.add_dataset(begun, data, node.now())?;
+    Ok(Ingested {
+        face: node.dataset_version(which)?,
+        report,
+    })
+}
+
+/// Refuses a size with which no query could ever be answered, before the population has it for
+/// good.
+fn answerable(description: &Description) -> Result<(), Error> {
+    let rows = u64::from(description.most_rows_per_subject());
+    let rows = description.most_subjects().checked_mul(rows);
+    if rows.is_some_and(|rows| rows <= limits::DECLARED_ROWS) {
+        return Ok(());
+    }
+    Err(Error::Rule(format!(
+        "the upper size times most_rows_per_subject is more than {} rows, for which no query could be answered in time: declare less",
+        limits::DECLARED_ROWS
+    )))
+}
+
+/// Refuses a file with more subjects than its description declares, before anything is kept: delta
+/// rests on the declared size. For the owner only.
+fn declared(description: &Description, subjects: u64) -> Result<(), Error> {
+    let most = description.most_subjects();
+    if subjects <= most {
+        return Ok(());
+    }
+    Err(Error::Rule(format!(
+        "the file has {subjects} subjects, but the description declares at most {most}: raise the upper end of subjects"
+    )))
+}
+
+fn unsorted(error: SortError<obscura_ledger::Error>) -> Error {
+    match error {
+        SortError::Index(ledger) => ledger.into(),
+        full @ SortError::Full => Error::Rule(full.to_string()),
+        other @ SortError::OtherDescription => Error::inside(other),
+    }
+}
+
+/// Creates the population with the first dataset that names it.
+fn ensure_population(
+    node: &Node,
+    description: &Description,
+    evidence: Vec<u8>,
+) -> Result<(), Error> {
+    let name = description.population();
+    if let Some(known) = node.ledger.population(name, node.now()) {
+        if known.most_subjects != description.most_subjects() {
+            return Err(Error::Rule(format!(
+                "population '{name}' was declared with at most {} subjects: the description must say the same upper size",
+                known.most_subjects
+            )));
+        }
+        return Ok(());
+    }
+    let (subject, row) = (
+        entropy::bytes().map_err(Error::inside)?,
+        entropy::bytes().map_err(Error::inside)?,
+    );
+    node.ledger.add_population(
+        NewPopulation {
+            name: name.clone(),
+            most_subjects: description.most_subjects(),
+            // At most 2^31, checked by the description.
+            capacity: u32::try_from(description.index_capacity()).unwrap_or(u32::MAX),
+            secrets: Secrets { subject, row },
+            evidence,
+        },
+        node.now(),
+    )?;
+    Ok(())
+}
+
+/// A limit as the owner's message asks for it.
+#[derive(Debug, Clone)]
+pub struct WantedLimit {
+    /// The dataset whose population, or whose own account, is meant.
+    pub dataset: String,
+    /// The dataset's own account.
+    pub dataset_only: bool,
+    /// Epsilon.
+    pub epsilon: f64,
+    /// Delta; at most what the description declares.
+    pub delta: f64,
+    /// Protect or strict.
+    pub mode: Mode,
+    /// Why.
+    pub reason: String,
+}
+
+fn rule(error: impl std::fmt::Display) -> Error {
+    Error::Rule(error.to_string())
+}
+
+/// Sets a limit: a new signed promise.
+pub fn set_limit(
+    node: &Node,
+    wanted: WantedLimit,
+    message: &SignedMessage,
+) -> Result<DatasetFace, Error> {
+    let face = node.dataset(&wanted.dataset)?;
+    let delta = Delta::new(wanted.delta).map_err(rule)?;
+    if delta > face.description.delta() {
+        return Err(Error::Rule(format!(
+            "delta must be at most {:e}, as the description declares",
+            face.description.delta().get()
+        )));
+    }
+    let limit = Limit::new(wanted.epsilon, delta).map_err(rule)?;
+    let account = if wanted.dataset_only {
+        Account::Dataset(face.view.which.id)
+    } else {
+        Account::Population(face.view.population.clone())
+    };
+    let set = LimitSet {
+        account,
+        limit,
+        mode: wanted.mode,
+        largest_share: LimitSet::QUARTER,
+        reason: wanted.reason,
+        evidence: wire::signed_encode(message),
+    };
+    node.ledger.set_limit(set, node.now())?;
+    node.dataset(&wanted.dataset)
+}
+
+/// Sets the share of one scientist, or of everybody without one of their own.
+pub fn set_scientist_limit(
+    node: &Node,
+    person: Option<KeyId>,
+    epsilon: f64,
+    delta: f64,
+    message: &SignedMessage,
+) -> Result<Rho, Error> {
+    let delta = Delta::new(delta).map_err(rule)?;
+    let rho = rho_within(epsilon, delta).map_err(rule)?;
+    node.ledger
+        .set_scientist_limit(person, rho, wire::signed_encode(message), node.now())?;
+    Ok(rho)
+}
+
+/// Enrols a scientist by certificate: issued by the consortium's authority, in date, and for a
+/// scientist. A key that is an owner's here is refused.
+pub fn enrol(
+    node: &Node,
+    certificate: &[u8],
+    chain_holds: bool,
+    message: &SignedMessage,
+) -> Result<Person, Error> {
+    if !chain_holds {
+        return Err(Error::Rule(
+            "the certificate is not issued by this consortium's authority, or not in date".into(),
+        ));
+    }
+    let party = Party::from_certificate(certificate).map_err(rule)?;
+    if party.role != Role::Scientist || node.door.owner(&party.key).is_some() {
+        return Err(Error::Rule(format!(
+            "the certificate is for the {} '{}': only scientists are enrolled",
+            party.role, party.name
+        )));
+    }
+    let evidence = wire::signed_encode(message);
+    node.ledger.enrol(
+        party.key,
+        Enrolled::Scientist,
+        party.name,
+        evidence,
+        node.now(),
+    )?;
+    node.ledger.person(&party.key).ok_or(Error::NotAuthorised)
+}
+
+/// Lifts a stop; what was interrupted runs again first.
+pub fn lift(
+    node: &std::sync::Arc<Node>,
+    population: &str,
+    message: &SignedMessage,
+) -> Result<(), Error> {
+    let name = PopulationName::new(population).map_err(rule)?;
+    node.ledger
+        .lift(&name, wire::signed_encode(message), node.now())?;
+    pipeline::rerun_interrupted(node)
+}

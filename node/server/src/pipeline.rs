@@ -1,0 +1,365 @@
+//! The order of a release. This file reads as the flow of the house:
+//!
+//! `SqlText -> ValidatedQuery -> PrivatePlan -> Permit -> Contributions -> Admitted -> Noised ->
+//! Committed -> SignedRelease`
+//!
+//! Up to the permit everything is public. From the durable intent on, the work runs in a task of
+//! its own, so that a caller who hangs up changes nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use obscura_ledger::{
+    Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OpenIntent, RequestKey,
+    StudyView,
+};
+use obscura_model::answer::Answer;
+use obscura_model::envelope::SignedMessage;
+use obscura_model::ids::{Digest, KeyId, UnixMillis};
+use obscura_model::release::{Completeness, Release, RunRequest, SignedRelease};
+use obscura_model::study::Study;
+use obscura_model::wire;
+use obscura_privacy::Permit;
+use obscura_query::{Contributions, PrivatePlan, PrivateTable, ValidatedQuery};
+
+use crate::access::Caller;
+use crate::entropy;
+use crate::error::Error;
+use crate::node::{DatasetFace, Node, signed_evidence};
+use crate::slots::{Outcome, Work};
+use crate::turns::{Place, Turn};
+use crate::veil::Veiled;
+
+/// Runs one release of an approved study: the answer that was stored for this request, or a new
+/// one.
+pub async fn release(
+    node: &Arc<Node>,
+    caller: Caller,
+    message: SignedMessage,
+    turn: Turn,
+) -> Result<SignedRelease, Error> {
+    let here = node.clone();
+    let prepared = tokio::task::spawn_blocking(move || prepare(here, &caller, &message, turn));
+    match prepared.await.map_err(Error::inside)?? {
+        Prepared::Stored(release) => Ok(release),
+        Prepared::Run(run) => {
+            let slots = node.slots(&run.planned.face.view.population);
+            slots.run(*run).await.map(Veiled::take)
+        }
+    }
+}
+
+/// What a request comes to before anything is decided.
+enum Prepared {
+    Stored(SignedRelease),
+    Run(Box<Run>),
+}
+
+fn prepare(
+    node: Arc<Node>,
+    caller: &Caller,
+    message: &SignedMessage,
+    turn: Turn,
+) -> Result<Prepared, Error> {
+    let request = wire::run_request_decode(&message.body)?;
+    let key = RequestKey {
+        person: caller.key(),
+        request: caller.envelope().request_id,
+    };
+    let body_digest = caller.envelope().body_digest;
+    if let Some(stored) = stored(&node, &key, &body_digest)? {
+        return Ok(Prepared::Stored(stored));
+    }
+    let planned = Planned::of(&node, &key.person, &request)?;
+    Ok(Prepared::Run(Box::new(Run {
+        key,
+        body_digest,
+        length: planned.slot(&node)?,
+        evidence: wire::signed_encode(message),
+        request,
+        planned,
+        node,
+        _place: turn.rest(),
+    })))
+}
+
+/// Reruns, once and before anything else, what was under way when the process stopped.
+pub fn rerun_interrupted(node: &Arc<Node>) -> Result<(), Error> {
+    let _alone = node.rerunning.lock().unwrap_or_else(|e| e.into_inner());
+    for intent in node.ledger.reruns() {
+        tracing::warn!(
+            intent = intent.index,
+            "running again what the last stop interrupted"
+        );
+        match rerun(node, &intent, node.now()) {
+            Ok(_) => tracing::info!(intent = intent.index, "the interrupted release is made"),
+            Err(error) => {
+                log_failure(intent.index, &error);
+                node.ledger.poison(intent.index, node.now())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stored release of this request, if there is one and its slot is over. (It is looked up
+/// first: the veil is drawn before anything is stored.)
+fn stored(node: &Node, key: &RequestKey, digest: &Digest) -> Result<Option<SignedRelease>, Error> {
+    let found = node.ledger.release(key)?;
+    let Some(committed) = found.filter(|_| !node.veil.hides(key)) else {
+        return Ok(None);
+    };
+    let same = wire::decode_release(committed.body()).is_some_and(|r| r.request_digest == *digest);
+    if same {
+        Ok(Some(sign(node, committed)))
+    } else {
+        Err(Error::Conflict)
+    }
+}
+
+fn sign(node: &Node, committed: Committed) -> SignedRelease {
+    SignedRelease::sign(&node.identity.key, committed.into_body())
+}
+
+/// The public half: what would run, and on what.
+#[derive(Debug)]
+struct Planned {
+    study: Study,
+    view: StudyView,
+    face: DatasetFace,
+    canonical_sql: String,
+    plan: PrivatePlan,
+}
+
+impl Planned {
+    fn of(node: &Node, person: &KeyId, request: &RunRequest) -> Result<Self, Error> {
+        let view = node
+            .ledger
+            .study(request.study, node.now())
+            .ok_or(Error::NoStudy)?;
+        if view.scientist != *person {
+            return Err(Error::NoStudy);
+        }
+        if view.digest != request.study_digest {
+            return Err(Error::OtherDocument);
+        }
+        let study = node.study_document(&view)?;
+        let release = study
+            .release(&request.release)
+            .ok_or_else(|| Error::NoRelease(request.release.to_string()))?;
+        let face = node.dataset_version(view.dataset)?;
+        let query = ValidatedQuery::parse(&release.sql, &face.description)?;
+        let plan = face.plan(&query, &release.accuracy)?;
+        let canonical_sql = query.canonical();
+        Ok(Self {
+            study,
+            view,
+            face,
+            canonical_sql,
+            plan,
+        })
+    }
+
+    fn slot(&self, node: &Node) -> Result<Duration, Error> {
+        let step = u64::try_from(node.settings.slot.as_millis()).unwrap_or(u64::MAX);
+        Ok(Duration::from_millis(self.plan.slot(step)?))
+    }
+}
+
+/// One release on its way through a slot.
+#[derive(Debug)]
+pub struct Run {
+    node: Arc<Node>,
+    key: RequestKey,
+    body_digest: Digest,
+    length: Duration,
+    evidence: Vec<u8>,
+    request: RunRequest,
+    planned: Planned,
+    _place: Place,
+}
+
+impl Work for Run {
+    type Answer = Veiled<SignedRelease>;
+
+    fn length(&self) -> Duration {
+        self.length
+    }
+
+    fn run(self) -> Outcome<Veiled<SignedRelease>> {
+        let node = self.node.clone();
+        // The start of the slot is public and the end of the fold is not: whatever this run
+        // writes carries the time of its start.
+        let now = node.now();
+        let admission = node.ledger.admit(
+            AdmitRequest {
+                key: self.key,
+                body_digest: self.body_digest,
+                study: self.request.study,
+                release: self.request.release.clone(),
+                dataset: self.planned.face.view.which,
+                shape: self.planned.plan.shape().clone(),
+                evidence: self.evidence,
+            },
+            now,
+        );
+        match admission.map_err(Error::from) {
+            Err(refused) => Outcome::Now(Err(refused)),
+            Ok(Admission::Known(committed)) => {
+                Outcome::Now(Ok(Veiled::open(sign(&node, committed))))
+            }
+            Ok(Admission::Conflict) => Outcome::Now(Err(Error::Conflict)),
+            Ok(Admission::Poisoned) => Outcome::Now(Err(Error::Failed)),
+            Ok(Admission::Running | Admission::Busy) => Outcome::Now(Err(Error::Busy)),
+            Ok(Admission::Granted(permit)) => {
+                let intent = permit.intent();
+                tracing::info!(intent, "the intent is durable");
+                let planned = self.planned;
+                // As it is now: other runs may have been made while this one waited.
+                let study = node.ledger.study(self.request.study, now);
+                let study = study.as_ref().unwrap_or(&planned.view);
+                let drawn = node.veil.draw(self.key, &self.request.release, study);
+                let made = attempt(&node, permit, planned, now);
+                let made = made.or_else(|error| again(&node, intent, &error, now));
+                Outcome::AtEnd(made.map(|release| Veiled::until_taken(release, drawn)))
+            }
+        }
+    }
+}
+
+/// A run that failed: once more, then never again.
+fn again(
+    node: &Arc<Node>,
+    intent: u64,
+    error: &Error,
+    now: UnixMillis,
+) -> Result<SignedRelease, Error> {
+    log_failure(intent, error);
+    let _alone = node.rerunning.lock().unwrap_or_else(|e| e.into_inner());
+    match node.ledger.failed(intent, now)? {
+        AfterFailure::Poisoned => Err(Error::Failed),
+        AfterFailure::Waits => Err(Error::PopulationStopped),
+        AfterFailure::Rerun(intent) => rerun(node, &intent, now).or_else(|error| {
+            log_failure(intent.index, &error);
+            node.ledger.poison(intent.index, now)?;
+            Err(Error::Failed)
+        }),
+    }
+}
+
+/// The log learns that a run failed, and nothing of the rows.
+fn log_failure(intent: u64, error: &Error) {
+    tracing::error!(intent, %error, "a release failed after its intent");
+}
+
+fn rerun(node: &Arc<Node>, intent: &OpenIntent, now: UnixMillis) -> Result<SignedRelease, Error> {
+    let message = signed_evidence(&intent.intent.evidence)?;
+    let request = wire::run_request_decode(&message.body)?;
+    let planned = Planned::of(node, &intent.intent.key.person, &request)?;
+    let permit = node
+        .ledger
+        .rerun(intent.index, planned.plan.shape().clone(), now)?;
+    attempt(node, permit, planned, now)
+}
+
+/// From the permit to the signed release. A panic is an error like any other.
+fn attempt(
+    node: &Arc<Node>,
+    permit: Permit,
+    planned: Planned,
+    now: UnixMillis,
+) -> Result<SignedRelease, Error> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the release panicked")]
+    struct Panicked;
+    catch_unwind(AssertUnwindSafe(|| make(node, permit, planned, now)))
+        .unwrap_or_else(|_| Err(Error::inside(Panicked)))
+}
+
+fn make(
+    node: &Node,
+    permit: Permit,
+    planned: Planned,
+    now: UnixMillis,
+) -> Result<SignedRelease, Error> {
+    let Planned {
+        study,
+        view,
+        face,
+        canonical_sql,
+        plan,
+    } = planned;
+    let path = node.settings.datasets.join(file_name(&face));
+    let rows = registered(&path, &face)?.rows();
+    let shape = plan.shape().clone();
+    let completeness = if permit.nobody_dropped() {
+        Completeness::NobodyDropped
+    } else {
+        Completeness::SubjectsMayBeMissing
+    };
+    let price = permit.price();
+    let exposures = node.ledger.exposures(&permit)?;
+    let admitted = Contributions::bind(permit, plan, rows)
+        .fold(&exposures.slices(), node.settings.threads)
+        .map_err(Error::inside)?;
+    drop(exposures);
+    let noised = admitted
+        .add_noise(&mut entropy::batch().map_err(Error::inside)?)
+        .map_err(Error::inside)?;
+    let body = |context: &CommitContext, values: Vec<Vec<i64>>| {
+        let intent = &context.intent.intent;
+        // The values come from the very shape they are put back into.
+        #[allow(clippy::expect_used)]
+        let answer = Answer::new(shape, values).expect("values have the shape of their plan");
+        wire::encode_release(&Release {
+            node: node.identity.party.key,
+            node_name: node.identity.party.name.clone(),
+            requester: intent.key.person,
+            request_id: intent.key.request,
+            request_digest: intent.body_digest,
+            study_id: study.id(),
+            study_digest: view.digest,
+            release: intent.release.clone(),
+            dataset_id: face.view.which.id,
+            dataset: face.view.name.clone(),
+            dataset_version: face.view.which.version,
+            canonical_sql,
+            answer,
+            price,
+            completeness,
+            journal_index: context.index,
+            head_size: context.head_before.size,
+            head_root: Digest::new(context.head_before.root),
+            committed: context.time,
+        })
+    };
+    let committed = node.ledger.commit(noised, now, body)?;
+    Ok(sign(node, committed))
+}
+
+/// The stored rows, if they are still the very bytes that were registered.
+fn registered(path: &Path, face: &DatasetFace) -> Result<PrivateTable, Error> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the stored rows are not those that were registered: restore or ingest them again")]
+    struct Changed;
+    let table = PrivateTable::open(path, &face.description).map_err(Error::inside)?;
+    if *table.digest().as_bytes() == face.view.file_sha256 {
+        Ok(table)
+    } else {
+        Err(Error::inside(Changed))
+    }
+}
+
+/// The file that holds one version of a dataset: named by its id, not by its content.
+#[must_use]
+pub fn file_name(face: &DatasetFace) -> String {
+    data_file(face.view.which)
+}
+
+/// The file name of one version of a dataset.
+#[must_use]
+pub fn data_file(which: obscura_ledger::DatasetVersion) -> String {
+    format!("{}-{}.parquet", which.id, which.version)
+}

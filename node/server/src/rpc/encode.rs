@@ -1,0 +1,300 @@
+//! Conversions from the node's faces to the wire. Every field is named.
+
+use obscura_ledger::{AccountView, LogEntry, Person, Role, Said};
+use obscura_model::exposure::Rho;
+use obscura_model::ids::KeyId;
+use obscura_model::schema::{Column, Domain};
+use obscura_model::wire;
+use obscura_wire::v1;
+use prost::Message;
+
+use crate::error::Error;
+use crate::node::{DatasetFace, Node};
+use crate::studies::{self, Review, ReviewedRelease, StudyFace};
+
+pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
+    let d = &face.description;
+    v1::Dataset {
+        id: face.view.which.id.as_bytes().to_vec(),
+        name: d.name().to_string(),
+        version: face.view.which.version,
+        title: d.title().to_owned(),
+        about: d.about().to_owned(),
+        subject_unit: d.subject_unit().to_owned(),
+        subject_column: d.subject_column().to_owned(),
+        most_rows_per_subject: d.most_rows_per_subject(),
+        fewest_subjects: d.fewest_subjects(),
+        most_subjects: d.most_subjects(),
+        columns: d.columns().iter().map(column).collect(),
+        required_terms: d
+            .required_terms()
+            .iter()
+            .map(|t| t.as_str().to_owned())
+            .collect(),
+        accounts: accounts(face),
+        description_digest: d.digest().as_bytes().to_vec(),
+    }
+}
+
+fn column(column: &Column) -> v1::Column {
+    let Column {
+        name,
+        domain,
+        unit,
+        meaning,
+        source,
+        may_be_missing,
+        missing_share: _, // for mock rows only
+        constant_per_subject,
+    } = column;
+    let (kind, lowest, highest, values) = match domain {
+        Domain::Integer { lowest, highest } => {
+            ("integer", *lowest as f64, *highest as f64, Vec::new())
+        }
+        Domain::Number { lowest, highest } => ("number", *lowest, *highest, Vec::new()),
+        Domain::Category { values, other: _ } => ("category", 0.0, 0.0, values.clone()),
+        Domain::Boolean => ("boolean", 0.0, 1.0, Vec::new()),
+    };
+    v1::Column {
+        name: name.clone(),
+        r#type: kind.to_owned(),
+        lowest,
+        highest,
+        values,
+        unit: unit.clone(),
+        meaning: meaning.clone(),
+        source: source.clone(),
+        may_be_missing: *may_be_missing,
+        constant_per_subject: *constant_per_subject,
+    }
+}
+
+pub(super) fn accounts(face: &DatasetFace) -> Vec<v1::Account> {
+    face.accounts.iter().map(|a| account(face, a)).collect()
+}
+
+/// One account under the name that people know it by: a node with a single dataset has just the
+/// one limit.
+fn account(face: &DatasetFace, view: &AccountView) -> v1::Account {
+    let name = match &view.account {
+        obscura_ledger::Account::Population(_) if face.sole => {
+            format!("dataset {}", face.view.name)
+        }
+        obscura_ledger::Account::Population(name) => format!("population {name}"),
+        obscura_ledger::Account::Dataset(_) => format!("dataset {} alone", face.view.name),
+    };
+    let limit = view.limit.as_ref();
+    let nano = |rho: Option<Rho>| rho.map_or(0, Rho::nano);
+    v1::Account {
+        name,
+        has_limit: limit.is_some(),
+        mode: limit
+            .map_or(v1::Mode::Unspecified, |l| wire::mode_to(l.mode))
+            .into(),
+        epsilon: limit.map_or(0.0, |l| l.limit.epsilon()),
+        delta: limit.map_or(0.0, |l| l.limit.delta().get()),
+        limit_nano: nano(limit.map(|l| l.limit.rho())),
+        meter_nano: view.meter.nano(),
+        reserved_nano: view.reserved.nano(),
+        largest_release_nano: nano(limit.map(|l| l.limit.largest_release())),
+        smallest_release_nano: nano(limit.map(|l| l.limit.smallest_release())),
+        guarantee_nano: nano(view.guarantee.as_ref().map(|l| l.limit.rho())),
+    }
+}
+
+pub(super) fn person(person: &Person) -> v1::Person {
+    v1::Person {
+        key: person.key.as_bytes().to_vec(),
+        name: person.name.to_string(),
+        role: match person.role {
+            Role::Scientist => "scientist",
+            Role::Owner => "owner",
+        }
+        .to_owned(),
+    }
+}
+
+pub(super) fn study(node: &Node, face: &StudyFace) -> v1::StudyStatus {
+    let StudyFace { view, study } = face;
+    let release = |runs: &obscura_ledger::ReleaseRuns| v1::ReleaseStatus {
+        name: runs.release.name.to_string(),
+        price_nano: runs.release.price.nano(),
+        times: runs.release.times,
+        runs: runs.committed,
+    };
+    v1::StudyStatus {
+        study_id: view.id.as_bytes().to_vec(),
+        digest: view.digest.as_bytes().to_vec(),
+        title: study.title().to_owned(),
+        state: wire::state_to(view.state).into(),
+        reason: view.reason.clone(),
+        releases: view.releases.iter().map(release).collect(),
+        expires_unix_ms: view.expires.0,
+        changed_unix_ms: view.decided.unwrap_or(view.submitted).0,
+        dataset: study.dataset().to_string(),
+        dataset_version: view.dataset.version,
+        scientist: studies::scientist_name(node, &view.scientist),
+    }
+}
+
+pub(super) fn review(node: &Node, review: &Review) -> v1::Review {
+    let release = |r: &ReviewedRelease| v1::ReviewedRelease {
+        name: r.name.clone(),
+        words: r.words.clone(),
+        canonical_sql: r.canonical_sql.clone(),
+        shape: Some(wire::shape_to(&r.shape)),
+        price_nano: r.price.nano(),
+        times: r.times,
+    };
+    v1::Review {
+        status: Some(study(node, &review.face)),
+        document: Some(wire::study_to(&review.face.study)),
+        releases: review.releases.iter().map(release).collect(),
+        price_nano: review.price.nano(),
+        accounts: accounts(&review.dataset),
+        warnings: review.warnings.clone(),
+        scientist_name: review.scientist.clone(),
+    }
+}
+
+/// Every account of the node once: populations, then datasets with a limit of their own.
+pub(super) fn all_accounts(faces: &[DatasetFace]) -> Vec<v1::Account> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut all: Vec<_> = faces.iter().flat_map(accounts).collect();
+    all.retain(|account| seen.insert(account.name.clone()));
+    all
+}
+
+/// What a scientist's own releases added, oldest first.
+pub(super) fn own_releases(node: &Node, person: &KeyId) -> Result<Vec<v1::OwnRelease>, Error> {
+    let mut releases = Vec::new();
+    for key in node.ledger.answered(person) {
+        let found = node.ledger.release(&key)?;
+        let Some(committed) = found.filter(|_| !node.veil.hides(&key)) else {
+            continue;
+        };
+        let Some(release) = wire::decode_release(committed.body()) else {
+            continue;
+        };
+        releases.push(v1::OwnRelease {
+            study_id: release.study_id.as_bytes().to_vec(),
+            release: release.release.to_string(),
+            price_nano: release.price.nano(),
+            journal_index: committed.index(),
+            committed_unix_ms: committed.time().0,
+        });
+    }
+    releases.sort_by_key(|r| r.journal_index);
+    Ok(releases)
+}
+
+/// Public exposure for the owner: accounts, scientists, stops.
+pub(super) fn owner_exposure(node: &Node) -> Result<v1::OwnerExposureResponse, Error> {
+    let scientists = node
+        .ledger
+        .people()
+        .into_iter()
+        .map(|p| v1::ScientistExposure {
+            person: Some(person(&p)),
+            limit_nano: p.limit.map_or(0, Rho::nano),
+            used_nano: p.taken.nano(),
+        });
+    let populations = node.ledger.populations(node.now());
+    let stops = populations.iter().map(|p| p.stops).max().unwrap_or(0);
+    Ok(v1::OwnerExposureResponse {
+        accounts: all_accounts(&node.datasets()?),
+        scientists: scientists.collect(),
+        stops,
+        most_stops: obscura_ledger::MOST_STOPS,
+        lifts: populations.iter().map(|p| p.lifts).sum(),
+        stopped: populations.iter().any(|p| p.stopped),
+    })
+}
+
+/// The journal in words.
+pub(super) fn log(node: &Node, from: u64, most: usize) -> Result<v1::LogResponse, Error> {
+    let entry = |e: LogEntry| v1::LogEntry {
+        index: e.index,
+        time_unix_ms: e.time.0,
+        kind: e.kind.to_owned(),
+        text: match e.said.as_ref().and_then(typed) {
+            Some(typed) => format!("{} {typed}", e.text),
+            None => e.text,
+        },
+    };
+    let head = node.ledger.head();
+    let entries = node.ledger.entries(from, most)?;
+    Ok(v1::LogResponse {
+        entries: entries.into_iter().map(entry).collect(),
+        head_size: head.size,
+        head_root: head.root.to_vec(),
+    })
+}
+
+/// What the owner typed, from the signed request that the record keeps.
+fn typed(said: &Said) -> Option<String> {
+    let body = |evidence| wire::signed_decode(evidence).map(|message| message.body);
+    match said {
+        Said::ScientistLimit(evidence) => {
+            let v1::SetScientistLimitRequest {
+                scientist: _,
+                epsilon,
+                delta,
+                reason,
+            } = v1::SetScientistLimitRequest::decode(body(evidence)?.as_slice()).ok()?;
+            Some(match because(&reason) {
+                Some(reason) => format!("It is epsilon {epsilon} at delta {delta}. {reason}"),
+                None => format!("It is epsilon {epsilon} at delta {delta}."),
+            })
+        }
+        Said::Lift(evidence) => {
+            let v1::LiftRequest {
+                population: _,
+                reason,
+            } = v1::LiftRequest::decode(body(evidence)?.as_slice()).ok()?;
+            because(&reason)
+        }
+    }
+}
+
+fn because(reason: &str) -> Option<String> {
+    let reason = reason.trim().trim_end_matches('.');
+    (!reason.is_empty()).then(|| format!("The reason given: {reason}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_model::envelope::SignedMessage;
+
+    fn evidence(body: Vec<u8>) -> Vec<u8> {
+        wire::signed_encode(&SignedMessage {
+            envelope: Vec::new(),
+            signature: Vec::new(),
+            body,
+        })
+    }
+
+    #[test]
+    fn the_log_gives_what_the_owner_typed_and_why() {
+        let lift = v1::LiftRequest {
+            population: "people".into(),
+            reason: "the power is back. ".into(),
+        };
+        assert_eq!(
+            typed(&Said::Lift(evidence(lift.encode_to_vec()))).as_deref(),
+            Some("The reason given: the power is back.")
+        );
+        let limit = v1::SetScientistLimitRequest {
+            scientist: Vec::new(),
+            epsilon: 2.5,
+            delta: 1e-6,
+            reason: String::new(),
+        };
+        assert_eq!(
+            typed(&Said::ScientistLimit(evidence(limit.encode_to_vec()))).as_deref(),
+            Some("It is epsilon 2.5 at delta 0.000001.")
+        );
+        assert_eq!(typed(&Said::Lift(b"no message".to_vec())), None);
+    }
+}

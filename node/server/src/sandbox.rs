@@ -1,0 +1,176 @@
+//! Trying things out: mock runs and previews. Nothing here can reach a private row: the types that
+//! hold them are not named in this file.
+
+use obscura_ledger::AccountView;
+use obscura_model::accuracy::AccuracyRequest;
+use obscura_model::answer::{Answer, Shape};
+use obscura_model::exposure::{Rho, epsilon};
+use obscura_model::ids::KeyId;
+use obscura_model::text::SqlText;
+use obscura_privacy::admission::{self, Account, Scope};
+use obscura_query::{PrivatePlan, ValidatedQuery, mock};
+
+use crate::entropy;
+use crate::error::Error;
+use crate::node::{DatasetFace, Node};
+
+/// What a release would be, from public values alone.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Its vectors and outputs.
+    pub shape: Shape,
+    /// What it would add to exposure.
+    pub price: Rho,
+    /// Its own epsilon at the dataset's delta, rounded up.
+    pub epsilon: f64,
+    /// The canonical query.
+    pub canonical_sql: String,
+    /// The query in words.
+    pub words: String,
+    /// After how many milliseconds an answer leaves.
+    pub slot_ms: u64,
+    /// The accounts it would count towards.
+    pub accounts: Vec<AccountView>,
+    /// The caller's limit and use.
+    pub scientist: (Option<Rho>, Rho),
+    /// Why it would not be admitted now, if so.
+    pub refusal: Option<String>,
+}
+
+/// One question on invented rows.
+#[derive(Debug, Clone)]
+pub struct MockRun {
+    /// What a release would be.
+    pub preview: Preview,
+    /// The answer without noise; the rows are invented.
+    pub exact: Answer,
+    /// The answer with the noise that a release would have.
+    pub noisy: Answer,
+}
+
+/// Previews a query for a caller.
+pub fn preview(
+    node: &Node,
+    caller: &KeyId,
+    dataset: &str,
+    sql: &SqlText,
+    accuracy: &AccuracyRequest,
+) -> Result<Preview, Error> {
+    let planned = plan(node, dataset, sql, accuracy)?;
+    describe(node, caller, &planned, accuracy)
+}
+
+/// Runs a query on mock rows made from the description and `seed`.
+pub fn run_mock(
+    node: &Node,
+    caller: &KeyId,
+    dataset: &str,
+    sql: &SqlText,
+    accuracy: &AccuracyRequest,
+    seed: u64,
+) -> Result<MockRun, Error> {
+    let planned = plan(node, dataset, sql, accuracy)?;
+    let preview = describe(node, caller, &planned, accuracy)?;
+    let (face, _, plan) = planned;
+    let rows = mock::rows_for(&plan, &face.description, seed);
+    let mut noise = entropy::batch().map_err(Error::inside)?;
+    let answer = mock::run(&plan, &rows, &mut noise).map_err(Error::inside)?;
+    Ok(MockRun {
+        preview,
+        exact: answer.exact,
+        noisy: answer.noisy,
+    })
+}
+
+type Planned = (DatasetFace, ValidatedQuery, PrivatePlan);
+
+fn plan(
+    node: &Node,
+    dataset: &str,
+    sql: &SqlText,
+    accuracy: &AccuracyRequest,
+) -> Result<Planned, Error> {
+    let face = node.dataset(dataset)?;
+    let query = ValidatedQuery::parse(sql, &face.description)?;
+    let plan = face.plan(&query, accuracy)?;
+    Ok((face, query, plan))
+}
+
+fn describe(
+    node: &Node,
+    caller: &KeyId,
+    (face, query, plan): &Planned,
+    accuracy: &AccuracyRequest,
+) -> Result<Preview, Error> {
+    let step = u64::try_from(node.settings.slot.as_millis()).unwrap_or(u64::MAX);
+    let scientist = node.scientist_share(caller);
+    Ok(Preview {
+        shape: plan.shape().clone(),
+        price: plan.price(),
+        epsilon: epsilon(plan.price(), face.description.delta()),
+        canonical_sql: query.canonical(),
+        words: words(face, query, plan, accuracy),
+        slot_ms: plan.slot(step)?,
+        accounts: face.accounts.clone(),
+        scientist,
+        refusal: refusal(face, plan.shape(), scientist),
+    })
+}
+
+/// The query in words; and, where less accuracy was asked for than the least that a release may
+/// add gives, that it is so.
+fn words(
+    face: &DatasetFace,
+    query: &ValidatedQuery,
+    plan: &PrivatePlan,
+    accuracy: &AccuracyRequest,
+) -> String {
+    let words = query.in_words();
+    let description = &face.description;
+    // Noise too wide to be planned without the minimum is wider than the minimum's too.
+    let asked = query.plan(description, accuracy, None, description.delta());
+    if face.minimum().is_none() || asked.is_ok_and(|asked| asked.price() == plan.price()) {
+        return words;
+    }
+    format!(
+        "{words} This is the least that a release may add here, so the answer is more accurate \
+         than was asked."
+    )
+}
+
+/// What admission would say to a release of this shape now.
+fn refusal(face: &DatasetFace, shape: &Shape, scientist: (Option<Rho>, Rho)) -> Option<String> {
+    let mut accounts = Vec::new();
+    let (mut largest, mut smallest) = (Rho::from_nano(u64::MAX), Rho::from_nano(u64::MAX));
+    for account in &face.accounts {
+        let Some(set) = &account.limit else {
+            return Some(admission::Refusal::NoLimit.to_string());
+        };
+        largest = largest.min(set.limit.largest_release());
+        smallest = smallest.min(set.limit.smallest_release());
+        accounts.push(Account {
+            scope: match account.account {
+                obscura_ledger::Account::Population(_) => Scope::Population,
+                obscura_ledger::Account::Dataset(_) => Scope::Dataset,
+            },
+            mode: set.mode,
+            limit: set.limit.rho(),
+            meter: account.meter,
+            reserved_by_others: account.reserved,
+        });
+    }
+    let (Some(scientist_limit), scientist_used) = scientist else {
+        return Some("the owner has set no scientist limit for you yet".to_owned());
+    };
+    let request = admission::Request {
+        vectors: &shape.vectors,
+        largest,
+        smallest,
+        scientist_used,
+        scientist_limit,
+        accounts: &accounts,
+    };
+    admission::admit(&request)
+        .err()
+        .map(|refusal| refusal.to_string())
+}
