@@ -1,0 +1,255 @@
+//! A combined answer for people: table, chart, who is in it, what it added where. Also runs on
+//! practice data side by side.
+
+use std::collections::BTreeMap;
+
+use obscura_client::model::answer::Estimate;
+use obscura_client::model::exposure::Rho;
+use obscura_client::model::ids::PartyName;
+use obscura_client::model::release::Completeness;
+use obscura_client::{CombinedAnswer, Included, MockRun, export};
+
+use super::tables::{table, wrapped};
+use super::words;
+
+/// The widest chart.
+const CHART: usize = 80;
+
+/// One row per group, one column per output, with margins.
+pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
+    let combined = &answer.combined;
+    let mut header: Vec<_> = combined.keys.iter().map(|k| k.column.clone()).collect();
+    let groups = header.len();
+    header.extend(
+        combined
+            .outputs
+            .iter()
+            .map(|(name, unit)| heading(name, unit)),
+    );
+    let rows = combined.rows.iter().map(|row| {
+        let labels = row.labels.iter().cloned();
+        let shown = row.estimates.iter().map(|e| export::shown(*e));
+        labels.chain(shown).collect()
+    });
+    let header: Vec<_> = header.iter().map(String::as_str).collect();
+    let right: Vec<_> = (groups..header.len()).collect();
+    table(&header, rows.collect(), &right)
+}
+
+/// "stays (days)", or the name alone without a unit of another name.
+pub(super) fn heading(name: &str, unit: &str) -> String {
+    if unit.is_empty() || unit == name {
+        name.to_owned()
+    } else {
+        format!("{name} ({unit})")
+    }
+}
+
+/// One chart per output, at most 80 characters wide.
+pub(crate) fn charts(answer: &CombinedAnswer) -> String {
+    let outputs = 0..answer.combined.outputs.len();
+    let charts: Vec<_> = outputs
+        .map(|o| export::terminal(answer, o, CHART))
+        .collect();
+    charts.join("\n")
+}
+
+/// What the release added at each institution, and whether anybody can be missing there.
+pub(crate) fn added(
+    answer: &CombinedAnswer,
+    limits: &BTreeMap<PartyName, Rho>,
+    details: bool,
+) -> String {
+    let complete = |i: &Included| i.completeness == Completeness::NobodyDropped;
+    let all = answer.included.iter().all(complete);
+    let row = |i: &Included| {
+        let limit = limits.get(&i.name).copied();
+        let mut row = vec![
+            i.name.to_string(),
+            words::added(i.added, limit, details),
+            i.committed.to_string(),
+        ];
+        if !all {
+            let people = if complete(i) {
+                "nobody was left out"
+            } else {
+                "some may be missing"
+            };
+            row.push(people.to_owned());
+        }
+        row
+    };
+    let rows = answer.included.iter().map(row).collect();
+    let mut header = vec!["Institution", "This release added", "Released"];
+    if all {
+        let text = table(&header, rows, &[]);
+        return format!("{text}Nobody was left out at any limit.\n");
+    }
+    header.push("At the limit");
+    table(&header, rows, &[])
+}
+
+/// Everything about a combined answer.
+pub(crate) fn whole(
+    answer: &CombinedAnswer,
+    limits: &BTreeMap<PartyName, Rho>,
+    details: bool,
+) -> String {
+    let who = format!(
+        "{}.\nMargins: 95 in 100 answers land within ± of the answer without added noise; \
+         sampling adds its own uncertainty.",
+        answer.who()
+    );
+    format!(
+        "{}: {}\n{}\n{}\n{}\n\n{}\n{}\n",
+        words::RELEASED,
+        answer.release,
+        numbers(answer),
+        charts(answer),
+        wrapped(&who, 0),
+        added(answer, limits, details),
+        wrapped(words::PERMANENT, 0)
+    )
+}
+
+/// Runs on practice data, one column for each accuracy.
+pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String {
+    let Some((_, first)) = runs.first() else {
+        return String::new();
+    };
+    let shape = first.exact.shape();
+    let mut header: Vec<_> = shape.keys.iter().map(|k| k.column.as_str()).collect();
+    header.extend(["output", "without noise"]);
+    let fixed = header.len();
+    header.extend(runs.iter().map(|(words, _)| words.as_str()));
+    let mut rows = Vec::new();
+    for (place, output) in shape.outputs.iter().enumerate() {
+        for cell in 0..shape.cells() {
+            let mut row: Vec<_> = shape.labels(cell).into_iter().map(str::to_owned).collect();
+            row.push(heading(&output.name, &output.unit));
+            row.push(
+                first
+                    .exact
+                    .estimate(place, cell)
+                    .map_or_else(String::new, plain),
+            );
+            let noisy = runs.iter().map(|(_, run)| run.noisy.estimate(place, cell));
+            row.extend(noisy.map(|e| e.map_or_else(String::new, export::shown)));
+            rows.push(row);
+        }
+    }
+    let right: Vec<_> = (fixed - 1..header.len()).collect();
+    let mut last = vec![String::new(); fixed - 1];
+    last.push("would add".to_owned());
+    last.extend(runs.iter().map(|(_, run)| would_add(run, details)));
+    rows.push(last);
+    let table = table(&header, rows, &right);
+    format!("{}\n{table}{}", words::PRACTICE, refusals(runs))
+}
+
+/// Which of the runs would be refused as releases, and why.
+fn refusals(runs: &[(String, MockRun)]) -> String {
+    let refused = runs.iter().filter_map(|(words, run)| {
+        let refusal = run.preview.refusal.as_ref()?;
+        let text = format!("A release {words} would be refused now: {refusal}.");
+        Some(wrapped(&text, 0) + "\n")
+    });
+    refused.collect()
+}
+
+fn would_add(run: &MockRun, details: bool) -> String {
+    let preview = &run.preview;
+    let mut text = match preview.takes() {
+        Some(takes) => format!("{} % of the limit", takes.percent),
+        None => "no limit is set yet".to_owned(),
+    };
+    if preview.refusal.is_some() {
+        text.push_str(": refused");
+    }
+    if details {
+        text.push_str(&format!(", rho {}", preview.price));
+        if let Some(epsilon) = preview.epsilon {
+            text.push_str(&format!(", epsilon {}", words::up(epsilon)));
+        }
+    }
+    text
+}
+
+/// A value without noise: at most four digits after the point.
+fn plain(estimate: Estimate) -> String {
+    let text = format!("{:.4}", estimate.value);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_client::NotIncluded;
+    use obscura_client::model::answer::Key;
+    use obscura_client::model::combine::{Combined, CombinedRow};
+    use obscura_client::model::ids::{Digest, ReleaseName, StudyId, UnixMillis};
+
+    fn answer() -> CombinedAnswer {
+        let row = |label: &str, value, margin| CombinedRow {
+            labels: vec![label.to_owned()],
+            estimates: vec![Estimate { value, margin }],
+        };
+        let included = |name: &str| Included {
+            name: PartyName::new(name).unwrap(),
+            added: Rho::from_nano(100_000_000),
+            completeness: Completeness::NobodyDropped,
+            dataset_version: 1,
+            journal_index: 5,
+            committed: UnixMillis(1_800_000_000_000),
+            digest: Digest::of(b"x"),
+        };
+        CombinedAnswer {
+            study: StudyId::from_parts(1_800_000_000_000, [1; 10]),
+            release: ReleaseName::new("visits").unwrap(),
+            canonical_sql: String::new(),
+            combined: Combined {
+                keys: vec![Key {
+                    column: "cost_share".to_owned(),
+                    labels: vec!["free".to_owned(), "95 %".to_owned()],
+                }],
+                outputs: vec![("visits".to_owned(), "a year".to_owned())],
+                rows: vec![
+                    row("free", 2.731_4, 0.041_2),
+                    row("95 %", 1.987, f64::INFINITY),
+                ],
+            },
+            included: vec![included("basel"), included("cadiz")],
+            not_included: vec![NotIncluded {
+                name: PartyName::new("delft").unwrap(),
+                reason: "declined".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn an_answer_shows_margins_who_is_in_it_and_what_it_added() {
+        let basel = PartyName::new("basel").unwrap();
+        let limits = BTreeMap::from([(basel, Rho::from_nano(463_064_990))]);
+        let text = whole(&answer(), &limits, false);
+        for part in [
+            "2.731 ± 0.042",
+            "no statement: too much noise",
+            "2 of 3 institutions are in it: basel, cadiz; not in it: delft (declined)",
+            "22 % of its lifetime limit",
+            "see --details",
+            "Once released, this exposure is permanent.",
+            "Nobody was left out",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("epsilon"));
+        let widest = text.lines().map(|l| l.chars().count()).max();
+        assert!(
+            charts(&answer())
+                .lines()
+                .all(|l| l.chars().count() <= CHART)
+        );
+        assert!(widest.unwrap() > 0);
+        assert!(whole(&answer(), &limits, true).contains("rho 0.1"));
+    }
+}

@@ -1,0 +1,298 @@
+//! Sentences about exposure and limits: plain first, epsilon and rho under details only.
+
+use obscura_client::model::exposure::{Limit, Mode, Rho, epsilon};
+use obscura_client::model::odds;
+use obscura_client::{Account, AccountLimit, OutputMargin, Share, export};
+
+use super::tables::wrapped;
+
+/// Of every result that leaves.
+pub(crate) const PERMANENT: &str = "Once released, this exposure is permanent. Deleting the \
+    result, the request, or the account does not undo it.";
+
+/// Over everything that shows invented rows.
+pub(crate) const PRACTICE: &str = "▢ Practice data: invented rows. Nothing here adds to exposure.";
+
+/// Over everything computed without reading a row.
+pub(crate) const ESTIMATE: &str = "◇ Estimate: no row was read.";
+
+/// Over everything that left an institution.
+pub(crate) const RELEASED: &str = "● Released result";
+
+/// What part of `limit` this is, in per cent, rounded up.
+pub(crate) fn percent(part: Rho, limit: Rho) -> u64 {
+    let percent = (u128::from(part.nano()) * 100).div_ceil(u128::from(limit.nano().max(1)));
+    u64::try_from(percent).unwrap_or(u64::MAX)
+}
+
+/// The tightest limit of several accounts.
+pub(crate) fn tightest(accounts: &[Account]) -> Option<AccountLimit> {
+    accounts
+        .iter()
+        .filter_map(|a| a.limit)
+        .min_by_key(|l| l.rho)
+}
+
+/// "22 % of its lifetime limit"; where the limit is not known there is only rho, under details.
+pub(crate) fn added(price: Rho, limit: Option<Rho>, details: bool) -> String {
+    match limit {
+        Some(limit) if details => {
+            format!(
+                "{} % of its lifetime limit (rho {price})",
+                percent(price, limit)
+            )
+        }
+        Some(limit) => format!("{} % of its lifetime limit", percent(price, limit)),
+        None if details => format!("rho {price}"),
+        None => "see --details".to_owned(),
+    }
+}
+
+/// The rung of the limit that an exposure has reached: shown instead of the exposure itself,
+/// because questioning may stop at a moment of its choosing.
+pub(crate) fn rung(limit: &AccountLimit, exposure: Rho) -> (u32, Rho) {
+    let rungs = u128::from(Limit::RUNGS);
+    let full = u128::from(limit.rho.nano().max(1));
+    let rung = (u128::from(exposure.nano()) * rungs).div_ceil(full);
+    let top = (full * rung).div_ceil(rungs);
+    let narrow = |wide: u128| u64::try_from(wide).unwrap_or(u64::MAX);
+    (
+        u32::try_from(rung).unwrap_or(u32::MAX),
+        Rho::from_nano(narrow(top)),
+    )
+}
+
+/// One account in words: the limit, what was released, what is reserved.
+pub(crate) fn account(account: &Account, details: bool) -> Vec<String> {
+    let Some(limit) = &account.limit else {
+        return vec![
+            account.name.clone(),
+            "not set yet: nothing can be released".to_owned(),
+            String::new(),
+            String::new(),
+        ];
+    };
+    let guarantee = odds::presence(limit.guarantee);
+    let mut promise = format!(
+        "{}: at most {} → {} out of 100",
+        limit.mode.as_str(),
+        guarantee.without,
+        guarantee.with
+    );
+    if details {
+        promise.push_str(&format!(
+            " (epsilon {} at delta {:e}, rho {})",
+            limit.epsilon,
+            limit.delta.get(),
+            limit.rho
+        ));
+    }
+    vec![
+        account.name.clone(),
+        promise,
+        reached(limit, account.meter, details),
+        reserved(limit, account.reserved, details),
+    ]
+}
+
+/// "48 % of the limit (rung 4 of 8)".
+fn reached(limit: &AccountLimit, meter: Rho, details: bool) -> String {
+    if meter == Rho::ZERO {
+        return "nothing released yet".to_owned();
+    }
+    let (rung, top) = rung(limit, meter);
+    let mut text = if meter >= limit.rho {
+        "at the limit".to_owned()
+    } else {
+        let percent = percent(meter, limit.rho);
+        format!("{percent} % of the limit (rung {rung} of {})", Limit::RUNGS)
+    };
+    if details {
+        let shown = epsilon(top, limit.delta.per_rung(Limit::RUNGS));
+        text.push_str(&format!(
+            ", rho {meter}, epsilon at this rung {}",
+            up(shown)
+        ));
+    }
+    text
+}
+
+fn reserved(limit: &AccountLimit, reserved: Rho, details: bool) -> String {
+    if reserved == Rho::ZERO {
+        return "nothing reserved".to_owned();
+    }
+    let mut text = format!("{} % reserved", percent(reserved, limit.rho));
+    if details {
+        text.push_str(&format!(" (rho {reserved})"));
+    }
+    text
+}
+
+/// The heads of [`account`]'s columns.
+pub(crate) const ACCOUNT: [&str; 4] = [
+    "Limit of",
+    "Someone who sees every result, about one person's presence",
+    "Released",
+    "Reserved",
+];
+
+/// What the arrow in a table of [`account`]s means, with the first of its numbers.
+pub(crate) fn legend<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> String {
+    let limit = accounts.into_iter().find_map(|a| a.limit);
+    limit.map_or_else(String::new, |limit| {
+        let odds = odds::presence(limit.guarantee);
+        let (a, b) = (odds.without, odds.with);
+        let text = format!(
+            "{a} → {b}: of 100 possible releases, {a} would make such an onlooker think that a \
+             person's record was used when it was not, and {b} when it was. Without any release \
+             it is 50 → 50."
+        );
+        wrapped(&text, 0) + "\n"
+    })
+}
+
+/// "once" or "3 times".
+pub(crate) fn times(times: u64) -> String {
+    match times {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+/// "visits (a year) ± 0.11 if at least 5000 rows match".
+pub(crate) fn margin(margin: &OutputMargin) -> String {
+    let name = super::answers::heading(&margin.output, &margin.unit);
+    let mut text = format!("{name} ± {}", export::margin(margin.margin));
+    if let Some(rows) = margin.rows {
+        text.push_str(&format!(" if at least {rows} rows match"));
+    }
+    text
+}
+
+/// A scientist's share in words.
+pub(crate) fn share(share: &Share, details: bool) -> String {
+    let mut text = match share.limit {
+        None => "no scientist limit is set".to_owned(),
+        Some(limit) => format!("{} % of the scientist limit", percent(share.used, limit)),
+    };
+    if share.limit.is_some_and(|limit| share.used >= limit) {
+        text.push_str("; nothing more can be released");
+    }
+    if details {
+        text.push_str(&format!(" (rho {}", share.used));
+        if let Some(limit) = share.limit {
+            text.push_str(&format!(" of {limit}"));
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// What a limit means: for presence, for value, and what it does not hide.
+pub(crate) fn promise(rho: Rho, person: &str) -> String {
+    format!(
+        "{}\n\n{}\n\nThis does not hide what a study finds about people in general, and it bounds \
+         this institution alone: the exposure of a {person} known to two institutions adds up.\n",
+        odds::presence(rho).presence_sentence(person),
+        odds::value(rho).value_sentence(person)
+    )
+}
+
+/// What happens near a limit.
+pub(crate) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Protect => {
+            "near the limit, whoever has reached it no longer contributes, and answers say that \
+             some may be missing"
+        }
+        Mode::Strict => "a release that does not fit for everybody is refused",
+    }
+}
+
+/// An epsilon with three digits after the point, rounded up.
+pub(crate) fn up(epsilon: f64) -> f64 {
+    (epsilon * 1000.0).ceil() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_client::model::exposure::Delta;
+
+    fn limit() -> AccountLimit {
+        AccountLimit {
+            mode: Mode::Protect,
+            epsilon: 5.0,
+            delta: Delta::new(1e-6).unwrap(),
+            rho: Rho::from_nano(463_064_990),
+            largest_release: Rho::from_nano(115_766_247),
+            smallest_release: Rho::from_nano(46_307),
+            guarantee: Rho::from_nano(463_064_990),
+        }
+    }
+
+    #[test]
+    fn percentages_round_up_and_rungs_are_those_of_the_model() {
+        assert_eq!(percent(Rho::from_nano(220_000_000), limit().rho), 48);
+        assert_eq!(percent(Rho::from_nano(1), limit().rho), 1);
+        let model = Limit::new(5.0, limit().delta).unwrap();
+        for nano in [1, 57_883_124, 220_000_000, 463_064_990] {
+            let (mine, top) = rung(&limit(), Rho::from_nano(nano));
+            assert_eq!(mine, model.rung(Rho::from_nano(nano)).0);
+            assert!(top.nano() >= nano);
+        }
+    }
+
+    #[test]
+    fn a_meter_over_a_limit_that_was_lowered_is_at_the_limit() {
+        let limit = limit();
+        let over = Rho::from_nano(1_200_000_000);
+        assert_eq!(reached(&limit, over, false), "at the limit");
+        assert_eq!(reached(&limit, limit.rho, false), "at the limit");
+        let under = reached(&limit, Rho::from_nano(463_064_989), false);
+        assert_eq!(under, "100 % of the limit (rung 8 of 8)");
+    }
+
+    #[test]
+    fn a_share_that_is_used_up_says_so_and_the_arrow_is_explained() {
+        let share = |used| Share {
+            limit: Some(Rho::from_nano(100)),
+            used: Rho::from_nano(used),
+        };
+        let says = |used| super::share(&share(used), false);
+        assert_eq!(says(99), "99 % of the scientist limit");
+        assert!(says(100).ends_with("; nothing more can be released"));
+        assert!(says(266).starts_with("266 % of the scientist limit;"));
+        let account = |limit| Account {
+            name: "population people".to_owned(),
+            limit,
+            meter: Rho::ZERO,
+            reserved: Rho::ZERO,
+        };
+        let legend = legend(&[account(None), account(Some(limit()))]);
+        assert!(legend.starts_with("26 → 74: of 100 possible releases, 26"));
+        assert_eq!(super::legend(&[account(None)]), "");
+        assert_eq!((times(1), times(2)), ("once".into(), "2 times".into()));
+    }
+
+    #[test]
+    fn epsilon_and_rho_stand_under_details_only() {
+        let account = Account {
+            name: "population people".to_owned(),
+            limit: Some(limit()),
+            meter: Rho::from_nano(220_000_000),
+            reserved: Rho::from_nano(1_000),
+        };
+        let plain = super::account(&account, false).join(" ");
+        let detailed = super::account(&account, true).join(" ");
+        assert!(
+            !plain.contains("rho") && !plain.contains("epsilon"),
+            "{plain}"
+        );
+        assert!(
+            detailed.contains("rho 0.22") && detailed.contains("epsilon 5"),
+            "{detailed}"
+        );
+        assert!(plain.contains("26 → 74 out of 100"), "{plain}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Setting limits: what a number means is shown, and no number is proposed.
+
+use anyhow::{Context as _, bail};
+use obscura_client::model::exposure::{Delta, Limit as Converted, Mode, Rho};
+use obscura_client::{AccountLimit, Dataset, NewLimit, OwnerClient, ScientistLimit};
+use serde_json::json;
+
+use super::Limit;
+use crate::output::tables::wrapped;
+use crate::output::{Report, views, words};
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session, args: Limit) -> anyhow::Result<Report> {
+    if args.reason.as_ref().is_some_and(|r| r.trim().is_empty()) {
+        bail!("say why with --reason: it is signed and kept");
+    }
+    let owner = session.owner().await?;
+    let dataset = owner.dataset(&args.dataset).await?;
+    let delta = delta(&args, &dataset)?;
+    let limit = Converted::new(args.epsilon, delta)?;
+    if args.scientist.is_some() || args.everyone {
+        return share(&owner, &args, &limit).await;
+    }
+    let meaning = meaning(&args, &dataset, &limit, session.details);
+    if args.rehearse {
+        let text = format!("{meaning}\nNothing was set.\n");
+        let view = json!({ "rehearsed": true, "nano_rho": limit.rho().nano() });
+        return Ok(Report::new(text, view));
+    }
+    let mode = mode(&args, &dataset);
+    let new = NewLimit {
+        dataset: args.dataset,
+        dataset_only: args.dataset_only,
+        epsilon: args.epsilon,
+        delta,
+        mode,
+        reason: args.reason.unwrap_or_default(),
+    };
+    let account = owner.set_limit(&new).await?;
+    let text = format!("The limit of {} is set.\n\n{meaning}", account.name);
+    Ok(Report::new(
+        text,
+        json!({ "account": views::account(&account) }),
+    ))
+}
+
+/// The delta given, or else the one in force.
+fn delta(args: &Limit, dataset: &Dataset) -> anyhow::Result<Delta> {
+    let in_force = || {
+        dataset
+            .accounts
+            .iter()
+            .find_map(|a| a.limit)
+            .map(|l| l.delta)
+    };
+    let delta = match args.delta {
+        Some(delta) => Some(Delta::new(delta)?),
+        None => in_force(),
+    };
+    let most = dataset.most_subjects;
+    let delta = delta.with_context(|| {
+        format!("name --delta as in the description file, below 1 in {most}, for the first limit")
+    })?;
+    if delta.get() * most as f64 >= 1.0 {
+        bail!("--delta must be below 1 in {most}, the declared size of the dataset");
+    }
+    Ok(delta)
+}
+
+/// The limit that is replaced, if there is one.
+fn before(args: &Limit, dataset: &Dataset) -> Option<AccountLimit> {
+    let place = usize::from(args.dataset_only);
+    dataset.accounts.get(place).and_then(|a| a.limit)
+}
+
+/// The mode asked for, or else the one in force: a new number must not change it silently.
+fn mode(args: &Limit, dataset: &Dataset) -> Mode {
+    let asked = args.mode.map(Mode::from);
+    let in_force = || before(args, dataset).map(|l| l.mode);
+    asked.or_else(in_force).unwrap_or(Mode::Protect)
+}
+
+/// What the limit means, in sentences.
+fn meaning(args: &Limit, dataset: &Dataset, limit: &Converted, details: bool) -> String {
+    let before = before(args, dataset);
+    // The guarantee is the highest limit ever in force.
+    let highest = before.map_or(Rho::ZERO, |l| l.guarantee).max(limit.rho());
+    let mut text = wrapped(&words::promise(highest, &dataset.subject_unit), 0) + "\n";
+    let mut say = |sentence: &str| text.push_str(&format!("\n{}\n", wrapped(sentence, 0)));
+    if args.dataset_only {
+        say(
+            "This limit is about results from this dataset alone. For every result ever released \
+             the limit of the population holds.",
+        );
+    }
+    match before {
+        Some(before) if limit.rho() > before.guarantee => say(
+            "This raises the limit: it permits more exposure of the same people. It does not \
+             reset anything.",
+        ),
+        Some(before) if limit.rho() < before.guarantee => say(
+            "This stops future releases earlier and undoes nothing: what the sentences above say \
+             follows from the highest limit that was ever in force.",
+        ),
+        Some(_) | None => {}
+    }
+    say(&format!("Mode: {}.", words::mode(mode(args, dataset))));
+    if details {
+        text.push_str(&format!(
+            "Details: epsilon {} at delta {:e} is rho {}; one release adds from {} to {}.\n",
+            limit.epsilon(),
+            limit.delta().get(),
+            limit.rho(),
+            limit.smallest_release(),
+            limit.largest_release()
+        ));
+    }
+    text
+}
+
+async fn share(owner: &OwnerClient, args: &Limit, limit: &Converted) -> anyhow::Result<Report> {
+    let note = "A scientist limit is a fair share and a brake. It is no privacy guarantee by \
+                itself, because scientists learn from each other's answers; the guarantee is the \
+                population's limit.\n";
+    let who = match &args.scientist {
+        Some(name) => format!("scientist {name}"),
+        None => "every scientist without one of their own".to_owned(),
+    };
+    if args.rehearse {
+        let text = format!("The limit of {who} would be set.\n{note}Nothing was set.\n");
+        let view = json!({ "rehearsed": true, "nano_rho": limit.rho().nano() });
+        return Ok(Report::new(text, view));
+    }
+    let scientist = match &args.scientist {
+        None => None,
+        Some(name) => {
+            let known = owner.exposure().await?.scientists;
+            let found = known.into_iter().find(|s| s.person.name == *name);
+            let found = found.with_context(|| {
+                format!("no scientist called {name} is enrolled: obscura owner enrol CERTIFICATE")
+            })?;
+            Some(found.person.key)
+        }
+    };
+    let new = ScientistLimit {
+        scientist,
+        epsilon: limit.epsilon(),
+        delta: limit.delta(),
+        reason: args.reason.clone().unwrap_or_default(),
+    };
+    owner.set_scientist_limit(&new).await?;
+    let view = json!({
+        "scientist": args.scientist.as_ref().map(|n| n.as_str()),
+        "nano_rho": limit.rho().nano(),
+    });
+    Ok(Report::new(
+        format!("The limit of {who} is set.\n{note}"),
+        view,
+    ))
+}

@@ -1,0 +1,242 @@
+//! `obscura release` and `obscura combine`.
+
+mod notes;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use obscura_client::model::ids::{PartyName, ReleaseName};
+use obscura_client::model::study::Study;
+use obscura_client::{
+    AtSite, Client, CombinedAnswer, NotIncluded, VerifiedRelease, combine as add_up, export,
+};
+use serde_json::{Value, json};
+
+use crate::output::tables::{table, wrapped};
+use crate::output::{Report, answers, progress, words};
+use crate::session::Session;
+use crate::study;
+use notes::Notes;
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The study file.
+    study: PathBuf,
+    /// Only this release; otherwise all of the study.
+    #[arg(long, value_name = "NAME")]
+    release: Option<ReleaseName>,
+    /// The folder for the signed files.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Combine {
+    /// The folder that `obscura release` wrote, or single .release files.
+    #[arg(required = true)]
+    from: Vec<PathBuf>,
+    /// Only this release.
+    #[arg(long, value_name = "NAME")]
+    release: Option<ReleaseName>,
+    /// The folder for CSV, JSON and SVG; otherwise beside the release files.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The certificate of the consortium's authority (PEM); otherwise the profile's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+pub(crate) async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
+    let (client, study) = study::open(session, &args.study).await?;
+    if let Some(name) = args.release.as_ref().filter(|n| study.release(n).is_none()) {
+        let names: Vec<_> = study.releases().iter().map(|r| r.name.as_str()).collect();
+        let names = names.join(", ");
+        bail!("the study asks for no release called '{name}'; it asks for {names}");
+    }
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let wanted: Vec<_> = match args.release {
+        Some(name) => vec![name],
+        None => study.releases().iter().map(|r| r.name.clone()).collect(),
+    };
+    let limits = progress("asking for limits", notes::limits(&client, &study)).await;
+    let (mut rows, mut documents) = (Vec::new(), Vec::new());
+    let (mut all, mut files) = (true, 0);
+    for name in wanted {
+        let fetched = client.releases_everywhere(&study, &name);
+        let sites = progress("waiting for releases", fetched).await;
+        let mut notes = Notes::new(&study, &name, &limits);
+        for site in sites {
+            let (name, out) = (&name, args.out.as_path());
+            let site = explained(&client, &study, site).await;
+            let (row, document) = keep(site, name, out, &limits, &mut notes)?;
+            match document.get("file") {
+                Some(_) => files += 1,
+                None => all = false,
+            }
+            rows.push(row);
+            documents.push(document);
+        }
+        notes.save(&args.out)?;
+    }
+    let out = args.out.display();
+    let header = ["Release", "Institution", "Outcome", "Added"];
+    let table = table(&header, rows, &[]);
+    let text = if files > 0 {
+        let permanent = wrapped(words::PERMANENT, 0);
+        let kept = match files {
+            1 => "1 signed file is".to_owned(),
+            n => format!("{n} signed files are"),
+        };
+        format!(
+            "{}\n{table}{kept} in {out}.\n{permanent}\nNext: obscura combine {out}\n",
+            words::RELEASED,
+        )
+    } else {
+        format!("{table}Nothing was released.\n")
+    };
+    let view = json!({ "study": study.id().to_string(), "releases": documents });
+    Ok(Report::new(text, view).complete(all))
+}
+
+/// A site's release, or why there is none, with the error's code.
+type Explained = (
+    PartyName,
+    Result<VerifiedRelease, (NotIncluded, &'static str)>,
+);
+
+async fn explained(client: &Client, study: &Study, site: AtSite<VerifiedRelease>) -> Explained {
+    let name = site.institution.name;
+    let outcome = match site.outcome {
+        Ok(release) => Ok(release),
+        Err(error) => Err((
+            client.not_included(study, &name, &error).await,
+            error.code(),
+        )),
+    };
+    (name, outcome)
+}
+
+/// Stores one site's release, or notes why there is none.
+fn keep(
+    site: Explained,
+    name: &ReleaseName,
+    folder: &Path,
+    limits: &notes::Limits,
+    notes: &mut Notes,
+) -> anyhow::Result<(Vec<String>, Value)> {
+    let (node, outcome) = site;
+    let mut row = vec![name.to_string(), node.to_string()];
+    let document = match outcome {
+        Ok(release) => {
+            let file = release
+                .save(folder)
+                .with_context(|| format!("cannot keep {}", release.file_name()))?;
+            let added = release.release().price;
+            row.push("released; its signature holds".to_owned());
+            row.push(words::added(added, limits.get(&node).copied(), false));
+            json!({ "release": name.as_str(), "institution": node.as_str(), "file": file,
+                    "added_nano_rho": added.nano() })
+        }
+        Err((missing, code)) => {
+            row.push(missing.reason.clone());
+            notes.missing(&missing);
+            json!({ "release": name.as_str(), "institution": node.as_str(),
+                    "error": { "code": code, "message": missing.reason } })
+        }
+    };
+    Ok((row, document))
+}
+
+pub(crate) fn combine(session: &Session, args: &Combine) -> anyhow::Result<Report> {
+    let ca = match &args.ca {
+        Some(path) => {
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None => {
+            let needed = "combining needs the authority's certificate: name it with --ca, or \
+                          choose a profile";
+            session.profile().context(needed)?.ca().to_owned()
+        }
+    };
+    let mut groups: BTreeMap<ReleaseName, Vec<VerifiedRelease>> = BTreeMap::new();
+    for path in files(&args.from)? {
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let release =
+            VerifiedRelease::from_file(&text, &ca).with_context(|| path.display().to_string())?;
+        let name = release.release().release.clone();
+        if args.release.as_ref().is_none_or(|wanted| *wanted == name) {
+            groups.entry(name).or_default().push(release);
+        }
+    }
+    if groups.is_empty() {
+        bail!("there is no release file to combine: fetch some with `obscura release`");
+    }
+    let beside = notes::folder(&args.from);
+    let out = args.out.clone().unwrap_or_else(|| beside.clone());
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let (mut text, mut documents) = (String::new(), Vec::new());
+    for (name, releases) in groups {
+        let notes = Notes::load(&beside, &name)?;
+        let answer = add_up(&releases).with_context(|| format!("release {name}"))?;
+        let answer = match &notes {
+            Some(notes) if notes.is_about(&answer) => answer.without(notes.not_included()),
+            Some(_) | None => answer,
+        };
+        let limits = notes.as_ref().map(Notes::limits).unwrap_or_default();
+        let written = write(&answer, &title(notes.as_ref(), &answer), &out)?;
+        text.push_str(&answers::whole(&answer, &limits, session.details));
+        text.push_str(&format!("\nThe same numbers: {}\n\n", written.join(", ")));
+        documents.push(json!({ "answer": export::json(&answer), "files": written }));
+    }
+    text.truncate(text.trim_end().len());
+    Ok(Report::new(text, json!({ "combined": documents })))
+}
+
+fn title(notes: Option<&Notes>, answer: &CombinedAnswer) -> String {
+    match notes {
+        Some(notes) => format!("{}: {}", notes.title(), answer.release),
+        None => answer.release.to_string(),
+    }
+}
+
+/// Writes CSV, JSON and SVG of one answer; gives their names.
+fn write(answer: &CombinedAnswer, title: &str, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let json = format!("{:#}\n", export::json(answer));
+    let texts = [
+        ("csv", export::csv(answer)),
+        ("json", json),
+        ("svg", export::svg(answer, title)),
+    ];
+    let mut written = Vec::new();
+    for (kind, text) in texts {
+        let path = folder.join(format!("{}.{kind}", answer.release));
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        written.push(path.display().to_string());
+    }
+    Ok(written)
+}
+
+/// The release files among the paths and in the folders among them, by name.
+fn files(from: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in from {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries =
+            fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "release") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

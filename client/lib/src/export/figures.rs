@@ -1,0 +1,187 @@
+//! The numbers of a combined answer as texts: the one source of table, chart and files.
+//!
+//! A margin is rounded up to two significant digits and the value to the same decimals, so
+//! that nothing suggests more precision than the noise allows. The signed releases hold the exact
+//! noisy numbers.
+
+use obscura_model::answer::Estimate;
+
+use crate::combined::CombinedAnswer;
+
+/// How many significant digits of a margin are shown.
+const DIGITS: i32 = 2;
+
+/// One number with its 95 % noise margin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// The value.
+    pub value: f64,
+    /// Half the width of the interval; nothing where the noise allows no statement.
+    pub margin: Option<f64>,
+    /// How many digits to write after the point.
+    pub decimals: usize,
+}
+
+impl Figure {
+    /// Rounds an estimate: the margin up to two significant digits, the value to the same decimals.
+    #[must_use]
+    pub fn of(estimate: Estimate) -> Self {
+        let Estimate { value, margin } = estimate;
+        // A hair is taken off first, so that an exact margin is not rounded up by its own error.
+        let rounded = |scale: f64| (margin * scale * (1.0 - 1e-12)).ceil() / scale;
+        let scale = |decimals: usize| 10f64.powi(decimals as i32);
+        let first = decimals(margin, DIGITS);
+        // 0.999 becomes 1.0 and not 1.00: a digit before the point needs none behind it.
+        let decimals = decimals(rounded(scale(first)), DIGITS).min(first);
+        let scale = scale(decimals);
+        let up = rounded(scale);
+        Figure {
+            value: (value * scale).round() / scale,
+            margin: margin.is_finite().then_some(up),
+            decimals,
+        }
+    }
+
+    /// The value as text.
+    #[must_use]
+    pub fn value_text(&self) -> String {
+        text(self.value, self.decimals)
+    }
+
+    /// The margin as text; empty where there is none.
+    #[must_use]
+    pub fn margin_text(&self) -> String {
+        self.margin
+            .map_or_else(String::new, |m| text(m, self.decimals))
+    }
+
+    /// The ends of the interval.
+    #[must_use]
+    pub fn ends(&self) -> Option<(f64, f64)> {
+        let margin = self.margin?;
+        Some((self.value - margin, self.value + margin))
+    }
+
+    /// The ends of the interval as texts; empty where there are none.
+    #[must_use]
+    pub fn ends_text(&self) -> (String, String) {
+        self.ends().map_or_else(Default::default, |(low, high)| {
+            (text(low, self.decimals), text(high, self.decimals))
+        })
+    }
+}
+
+fn text(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    // Never "-0.00".
+    let zero = text.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'));
+    if zero {
+        text.trim_start_matches('-').to_owned()
+    } else {
+        text
+    }
+}
+
+/// How many digits after the point show a margin with `digits` significant digits (0 to 12).
+pub(super) fn decimals(margin: f64, digits: i32) -> usize {
+    if !(margin.is_finite() && margin > 0.0) {
+        return 2;
+    }
+    let wanted = digits - 1 - margin.log10().floor() as i32;
+    wanted.clamp(0, 12) as usize
+}
+
+/// A margin alone, rounded up as everywhere: "0.042".
+#[must_use]
+pub fn margin(margin: f64) -> String {
+    let value = 0.0;
+    Figure::of(Estimate { value, margin }).margin_text()
+}
+
+/// "2.731 ± 0.042", rounded as everywhere.
+#[must_use]
+pub fn shown(estimate: Estimate) -> String {
+    if !estimate.margin.is_finite() {
+        return "no statement: too much noise".to_owned();
+    }
+    let figure = Figure::of(estimate);
+    format!("{} ± {}", figure.value_text(), figure.margin_text())
+}
+
+/// One group with one number per output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FigureRow {
+    /// The group's labels, outermost key first.
+    pub labels: Vec<String>,
+    /// One number per output.
+    pub figures: Vec<Figure>,
+}
+
+impl FigureRow {
+    /// The labels as one text; "all" without groups.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.labels.is_empty() {
+            "all".to_owned()
+        } else {
+            self.labels.join(", ")
+        }
+    }
+}
+
+/// The numbers of a combined answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// The keys' columns, outermost first.
+    pub keys: Vec<String>,
+    /// Each output's name and unit.
+    pub outputs: Vec<(String, String)>,
+    /// One row per group, in declared order.
+    pub rows: Vec<FigureRow>,
+}
+
+impl Figures {
+    /// The same for terminal, files and picture.
+    #[must_use]
+    pub fn of(answer: &CombinedAnswer) -> Self {
+        let combined = &answer.combined;
+        let rows = combined.rows.iter().map(|row| FigureRow {
+            labels: row.labels.clone(),
+            figures: row.estimates.iter().map(|e| Figure::of(*e)).collect(),
+        });
+        Figures {
+            keys: combined.keys.iter().map(|k| k.column.clone()).collect(),
+            outputs: combined.outputs.clone(),
+            rows: rows.collect(),
+        }
+    }
+
+    /// The range that the intervals (or, without one, the values) of an output cover, a little
+    /// widened so that no end touches the frame.
+    #[must_use]
+    pub fn range(&self, output: usize) -> (f64, f64) {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for figure in self.rows.iter().filter_map(|r| r.figures.get(output)) {
+            let (a, b) = figure.ends().unwrap_or((figure.value, figure.value));
+            (low, high) = (low.min(a), high.max(b));
+        }
+        if !(low.is_finite() && high.is_finite()) {
+            return (0.0, 1.0);
+        }
+        let air = if high > low {
+            (high - low) * 0.05
+        } else {
+            high.abs().max(1.0) * 0.05
+        };
+        (low - air, high + air)
+    }
+}
+
+/// "stays (days)", or the name alone without a unit of another name.
+pub(super) fn heading((name, unit): &(String, String)) -> String {
+    if unit.is_empty() || unit == name {
+        name.clone()
+    } else {
+        format!("{name} ({unit})")
+    }
+}

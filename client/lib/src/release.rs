@@ -1,0 +1,353 @@
+//! Releases that were checked, and their files.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use obscura_model::identity::{InvalidCertificate, Party, Role};
+use obscura_model::ids::{Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId};
+use obscura_model::release::{InvalidRelease, Release, SignedRelease};
+use obscura_model::study::Institution;
+use obscura_wire::tls::{self, InvalidChain, UnixTime, Usage};
+use serde::{Deserialize, Serialize};
+
+/// The request id of run number `run` (from 1) of a release at one node.
+///
+/// It follows from what is asked, so that the same run is the same request for ever, from any
+/// machine, with nothing to store: the study id's time, and the first ten bytes of a digest of
+/// study, node, release name and run.
+#[must_use]
+pub fn request_id(study: &StudyId, node: &KeyId, release: &ReleaseName, run: u32) -> RequestId {
+    let bytes = study.as_bytes();
+    let millis = bytes
+        .iter()
+        .take(6)
+        .fold(0u64, |sum, b| (sum << 8) | u64::from(*b));
+    let name = release.as_str().as_bytes();
+    let digest = Digest::of_parts(&[bytes, node.as_bytes(), name, &run.to_le_bytes()]);
+    let mut entropy = [0; 10];
+    for (to, from) in entropy.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
+    }
+    RequestId::from_parts(millis, entropy)
+}
+
+/// A release whose node's signature was checked against a key that the consortium's authority
+/// vouches for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifiedRelease {
+    release: Release,
+    signed: SignedRelease,
+    certificate: Vec<u8>,
+}
+
+/// What a release must be to answer one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    pub(crate) node: &'a Institution,
+    pub(crate) requester: KeyId,
+    pub(crate) request_id: RequestId,
+    pub(crate) request_digest: Digest,
+    pub(crate) study: StudyId,
+    pub(crate) study_digest: Digest,
+    pub(crate) release: &'a ReleaseName,
+}
+
+impl VerifiedRelease {
+    /// Checks a release that a node answered with. `certificate` (DER) was checked already.
+    pub(crate) fn check(
+        signed: SignedRelease,
+        certificate: Vec<u8>,
+        expected: &Expected<'_>,
+    ) -> Result<Self, InvalidRelease> {
+        let release = signed.open(&expected.node.key)?;
+        let same = release.node_name == expected.node.name
+            && release.requester == expected.requester
+            && release.request_id == expected.request_id
+            && release.request_digest == expected.request_digest
+            && release.study_id == expected.study
+            && release.study_digest == expected.study_digest
+            && release.release == *expected.release;
+        if !same {
+            return Err(InvalidRelease::Other);
+        }
+        Ok(VerifiedRelease {
+            release,
+            signed,
+            certificate,
+        })
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// The bytes and the signature, as they stand in the node's journal.
+    #[must_use]
+    pub fn signed(&self) -> &SignedRelease {
+        &self.signed
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &PartyName {
+        &self.release.node_name
+    }
+
+    /// The name for its file: `NODE.RELEASE.release`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!(
+            "{}.{}.release",
+            self.release.node_name, self.release.release
+        )
+    }
+
+    /// The text of its file: node certificate, bytes and signature, verifiable for years.
+    #[must_use]
+    pub fn to_file(&self) -> String {
+        let file = File {
+            format: FORMAT.to_owned(),
+            node_certificate: hex_to(&self.certificate),
+            body: hex_to(&self.signed.body),
+            signature: hex_to(&self.signed.signature),
+        };
+        // A struct of four texts always has a JSON form.
+        serde_json::to_string_pretty(&file).unwrap_or_default() + "\n"
+    }
+
+    /// Writes its file into `folder`; a file that is there already is left as it is if it is the
+    /// same.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or another release is there under this name.
+    pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join(self.file_name());
+        let text = self.to_file();
+        match fs::read_to_string(&path) {
+            Ok(there) if there == text => return Ok(path),
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Reads a file's text and checks everything that can be checked without the network: that
+    /// the authority `ca` (PEM) issued the node's certificate, valid when the release was
+    /// committed, and that the node signed the bytes.
+    ///
+    /// # Errors
+    ///
+    /// Names the step that failed.
+    pub fn from_file(text: &str, ca: &str) -> Result<Self, InvalidReleaseFile> {
+        let file: File = serde_json::from_str(text).map_err(InvalidReleaseFile::Form)?;
+        if file.format != FORMAT {
+            return Err(InvalidReleaseFile::Format);
+        }
+        let bytes = |text: &str| hex_from(text).ok_or(InvalidReleaseFile::Hex);
+        let certificate = bytes(&file.node_certificate)?;
+        let signed = SignedRelease {
+            body: bytes(&file.body)?,
+            signature: bytes(&file.signature)?,
+        };
+        let party =
+            Party::from_certificate(&certificate).map_err(InvalidReleaseFile::Certificate)?;
+        let release = signed
+            .open(&party.key)
+            .map_err(InvalidReleaseFile::Release)?;
+        if party.role != Role::Node || party.name != release.node_name {
+            return Err(InvalidReleaseFile::Party);
+        }
+        let authority = pem_certificate(ca).ok_or(InvalidReleaseFile::Ca)?;
+        let committed = std::time::Duration::from_millis(release.committed.0);
+        let committed = UnixTime::since_unix_epoch(committed);
+        tls::check_chain(&authority, &certificate, committed, Usage::Server)
+            .map_err(InvalidReleaseFile::Chain)?;
+        Ok(VerifiedRelease {
+            release,
+            signed,
+            certificate,
+        })
+    }
+}
+
+/// Why a release file is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidReleaseFile {
+    /// Not JSON of the expected form.
+    #[error("this is not a release file")]
+    Form(#[source] serde_json::Error),
+    /// Another format or version.
+    #[error("this release file has a form that this program does not know")]
+    Format,
+    /// Bytes that are no hexadecimal text.
+    #[error("this release file is damaged")]
+    Hex,
+    /// The node's certificate in it.
+    #[error("the node's certificate in the release file cannot be read")]
+    Certificate(#[source] InvalidCertificate),
+    /// The certificate is another party's.
+    #[error("the certificate in the release file is another party's")]
+    Party,
+    /// The authority's certificate that was given.
+    #[error("the authority's certificate cannot be read: give it in PEM form")]
+    Ca,
+    /// Another authority, or out of date when the release was committed.
+    #[error("the node's certificate in the release file is not accepted")]
+    Chain(#[source] InvalidChain),
+    /// The signature or the bytes.
+    #[error("the release in the file is not accepted")]
+    Release(#[source] InvalidRelease),
+}
+
+const FORMAT: &str = "obscura release 1";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: String,
+    node_certificate: String,
+    body: String,
+    signature: String,
+}
+
+/// The first certificate in a PEM text, as DER; nothing if there is none.
+#[must_use]
+pub fn pem_certificate(pem: &str) -> Option<Vec<u8>> {
+    tls::certificate_from_pem(pem).ok()
+}
+
+fn hex_to(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, b| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+fn hex_from(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Authority, answer, release, study_id, verified};
+    use obscura_model::ids::UnixMillis;
+    use obscura_model::wire;
+
+    #[test]
+    fn the_same_run_has_the_same_id_and_every_part_of_it_matters() {
+        let (study, node) = (study_id(), KeyId::new([1; 32]));
+        let name = |n: &str| ReleaseName::new(n).unwrap();
+        let id = request_id(&study, &node, &name("visits"), 1);
+        assert_eq!(id, request_id(&study, &node, &name("visits"), 1));
+        assert_eq!(
+            id.as_bytes()[..6],
+            study.as_bytes()[..6],
+            "the study id's time"
+        );
+        let other = StudyId::from_parts(1, [7; 10]);
+        for another in [
+            request_id(&other, &node, &name("visits"), 1),
+            request_id(&study, &KeyId::new([2; 32]), &name("visits"), 1),
+            request_id(&study, &node, &name("visit"), 1),
+            request_id(&study, &node, &name("visits"), 2),
+        ] {
+            assert_ne!(id, another);
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_anywhere_in_a_file_is_refused() {
+        let authority = Authority::new(100);
+        let release = verified(&authority, "basel", 3, answer([3, 4], [1, 2], 1));
+        let text = release.to_file();
+        let same = VerifiedRelease::from_file(&text, &authority.pem).unwrap();
+        assert_eq!(same, release);
+        let mut file: File = serde_json::from_str(&text).unwrap();
+        for part in 0..3 {
+            let length = [&file.node_certificate, &file.body, &file.signature][part].len();
+            for place in 0..length {
+                let field = [
+                    &mut file.node_certificate,
+                    &mut file.body,
+                    &mut file.signature,
+                ]
+                .into_iter()
+                .nth(part)
+                .unwrap();
+                let good = field.clone();
+                let flipped = if good.as_bytes()[place] == b'0' {
+                    "1"
+                } else {
+                    "0"
+                };
+                field.replace_range(place..=place, flipped);
+                let text = serde_json::to_string(&file).unwrap();
+                let read = VerifiedRelease::from_file(&text, &authority.pem);
+                assert!(read.is_err(), "part {part}, place {place}");
+                *[
+                    &mut file.node_certificate,
+                    &mut file.body,
+                    &mut file.signature,
+                ]
+                .into_iter()
+                .nth(part)
+                .unwrap() = good;
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_consortium_is_refused() {
+        let release = verified(&Authority::new(100), "basel", 3, answer([3, 4], [1, 2], 1));
+        let other = Authority::new(101).pem;
+        let refused = VerifiedRelease::from_file(&release.to_file(), &other).unwrap_err();
+        assert!(matches!(refused, InvalidReleaseFile::Chain(_)));
+    }
+
+    #[test]
+    fn a_release_can_be_read_long_after_its_certificate_ran_out() {
+        let authority = Authority::new(100);
+        let papers = authority.issue_for(Role::Node, "basel", 3, (2010, 2012));
+        let at = |committed| {
+            let mut release = release("basel", papers.key.key_id(), answer([3, 4], [1, 2], 1));
+            release.committed = UnixMillis(committed);
+            VerifiedRelease {
+                signed: SignedRelease::sign(&papers.key, wire::encode_release(&release)),
+                certificate: papers.certificate.clone(),
+                release,
+            }
+        };
+        let read = |release: &VerifiedRelease| {
+            VerifiedRelease::from_file(&release.to_file(), &authority.pem)
+        };
+        // The first of January of 2011 and of 2013.
+        let (inside, after) = (at(1_293_840_000_000), at(1_356_998_400_000));
+        assert_eq!(read(&inside).unwrap(), inside);
+        assert!(matches!(read(&after), Err(InvalidReleaseFile::Chain(_))));
+    }
+
+    #[test]
+    fn a_kept_file_is_never_replaced_by_another() {
+        let authority = Authority::new(100);
+        let folder = tempfile::tempdir().unwrap();
+        let one = verified(&authority, "basel", 3, answer([3, 4], [1, 2], 1));
+        let two = verified(&authority, "basel", 3, answer([5, 4], [1, 2], 1));
+        let path = one.save(folder.path()).unwrap();
+        assert_eq!(one.save(folder.path()).unwrap(), path);
+        assert!(two.save(folder.path()).is_err());
+    }
+}

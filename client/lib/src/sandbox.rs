@@ -1,0 +1,331 @@
+//! Trying out: previews and runs on invented rows. Nothing here adds to exposure.
+
+use std::time::Duration;
+
+use obscura_model::accuracy::Z95;
+use obscura_model::answer::{Answer, OutputKind, Shape};
+use obscura_model::exposure::{Mode, Rho};
+use obscura_model::ids::ReleaseName;
+
+use crate::catalogue::{Account, AccountLimit, Share};
+
+/// What a release would be like: from query, description and accuracy, without reading a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// Groups, vectors and outputs.
+    pub shape: Shape,
+    /// What it would add to exposure.
+    pub price: Rho,
+    /// The epsilon of the release on its own, rounded up, at the limit's delta; nothing without a
+    /// limit.
+    pub epsilon: Option<f64>,
+    /// The query as it would be signed, reviewed and run.
+    pub canonical_sql: String,
+    /// The query in words.
+    pub words: String,
+    /// The time after which the answer leaves.
+    pub slot: Duration,
+    /// The limits concerned, before this release.
+    pub accounts: Vec<Account>,
+    /// The caller's share.
+    pub share: Share,
+    /// Why it would be refused now; nothing if it would be admitted.
+    pub refusal: Option<String>,
+}
+
+/// One question on invented rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MockRun {
+    /// What a release of it would be like.
+    pub preview: Preview,
+    /// Without noise: allowed, because the rows are invented.
+    pub exact: Answer,
+    /// With the noise that a release would have.
+    pub noisy: Answer,
+}
+
+/// The 95 % noise margin that one output will have in every cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputMargin {
+    /// The output's name.
+    pub output: String,
+    /// Its unit; may be empty.
+    pub unit: String,
+    /// The margin. For averages it holds if at least `rows` rows match.
+    pub margin: f64,
+    /// For averages: the number of rows that the margin supposes.
+    pub rows: Option<u64>,
+}
+
+impl Preview {
+    /// The margin of every output. For averages the worst over all values between the bounds, if
+    /// at least `rows` rows match: half-range h, noise variances s and n of centred sum and count
+    /// give `1.96 sqrt(s + h^2 n) / rows` (first-order, as in `answer::average`).
+    #[must_use]
+    pub fn margins(&self, rows: u64) -> Vec<OutputMargin> {
+        let sigma = |v: usize| {
+            self.shape
+                .vectors
+                .get(v)
+                .map_or(0.0, |v| v.sigma_in_units())
+        };
+        let margin = |kind: &OutputKind| match *kind {
+            OutputKind::Count { vector }
+            | OutputKind::Subjects { vector }
+            | OutputKind::Sum { vector } => (Z95 * sigma(vector), None),
+            OutputKind::Average {
+                sum,
+                count,
+                middle,
+                lowest,
+                highest,
+            } => {
+                let half = (highest - middle).max(middle - lowest);
+                let variance = sigma(sum).powi(2) + (half * sigma(count)).powi(2);
+                (
+                    Z95 * variance.sqrt() / rows.max(1) as f64,
+                    Some(rows.max(1)),
+                )
+            }
+        };
+        let one = |output: &obscura_model::answer::Output| {
+            let (margin, rows) = margin(&output.kind);
+            OutputMargin {
+                output: output.name.clone(),
+                unit: output.unit.clone(),
+                margin,
+                rows,
+            }
+        };
+        self.shape.outputs.iter().map(one).collect()
+    }
+
+    /// What one release like this takes of the tightest limit concerned.
+    #[must_use]
+    pub fn takes(&self) -> Option<Takes> {
+        Takes::of(self.price, &self.accounts)
+    }
+}
+
+/// The margin of every output of the combined answer, if every institution of `previews` answers
+/// and at least `rows` rows match at each: independent noise adds up as the root of the sum of
+/// squares, and an average is the added sums over the added counts. Nothing if the outputs differ.
+#[must_use]
+pub fn combined_margins(previews: &[&Preview], rows: u64) -> Vec<OutputMargin> {
+    let sites: Vec<_> = previews.iter().map(|p| p.margins(rows)).collect();
+    let Some(first) = sites.first() else {
+        return Vec::new();
+    };
+    let same = |other: &Vec<OutputMargin>| {
+        other.len() == first.len() && other.iter().zip(first).all(|(a, b)| a.output == b.output)
+    };
+    if !sites.iter().all(same) {
+        return Vec::new();
+    }
+    let combined = |(place, output): (usize, &OutputMargin)| {
+        let each = sites.iter().filter_map(|s| s.get(place));
+        let root = each.map(|m| m.margin.powi(2)).sum::<f64>().sqrt();
+        let count = sites.len() as f64;
+        OutputMargin {
+            margin: output.rows.map_or(root, |_| root / count),
+            rows: output.rows.map(|r| r.saturating_mul(sites.len() as u64)),
+            ..output.clone()
+        }
+    };
+    first.iter().enumerate().map(combined).collect()
+}
+
+/// What an addition takes of the tightest limit concerned: public numbers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takes {
+    /// The share of the limit in per cent, rounded up.
+    pub percent: u64,
+    /// How many additions of this size fit now, this one included.
+    pub fit: u64,
+    /// Whether every limit without room for it is in protect mode: then it is not refused for
+    /// that, and people at the limit are left out of it.
+    pub leaves_out: bool,
+}
+
+impl Takes {
+    /// Of the limits of `accounts` the one that `price` takes most of, and the one with the least
+    /// room. Nothing if any of them has no limit yet, or if nothing would be added.
+    #[must_use]
+    pub fn of(price: Rho, accounts: &[Account]) -> Option<Takes> {
+        let mut takes: Option<Takes> = None;
+        for account in accounts {
+            let AccountLimit {
+                rho: limit, mode, ..
+            } = account.limit?;
+            let room = account.room()?;
+            let percent =
+                (u128::from(price.nano()) * 100).div_ceil(u128::from(limit.nano().max(1)));
+            let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+            let fit = room.nano().checked_div(price.nano())?;
+            let leaves_out = fit > 0 || mode == Mode::Protect;
+            takes = Some(match takes {
+                None => Takes {
+                    percent,
+                    fit,
+                    leaves_out,
+                },
+                Some(t) => Takes {
+                    percent: t.percent.max(percent),
+                    fit: t.fit.min(fit),
+                    leaves_out: t.leaves_out && leaves_out,
+                },
+            });
+        }
+        takes
+    }
+
+    /// "takes 48 % of this site's lifetime limit; one more like it fits".
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let more = match self.fit {
+            0 if self.leaves_out && self.percent <= 100 => {
+                "people at the limit would be left out of it".to_owned()
+            }
+            0 => "it does not fit".to_owned(),
+            1 => "nothing more like it fits".to_owned(),
+            2 => "one more like it fits".to_owned(),
+            n => format!("{} more like it fit", n - 1),
+        };
+        format!(
+            "takes {} % of this site's lifetime limit; {more}",
+            self.percent
+        )
+    }
+}
+
+/// A whole study at one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyPreview {
+    /// Each release with how often it may run.
+    pub releases: Vec<(ReleaseName, u32, Preview)>,
+    /// What everything together would add: prices times runs; nothing if that does not fit a
+    /// number.
+    pub price: Option<Rho>,
+}
+
+impl StudyPreview {
+    /// Adds prices up.
+    #[must_use]
+    pub fn new(releases: Vec<(ReleaseName, u32, Preview)>) -> Self {
+        let price = releases.iter().try_fold(Rho::ZERO, |sum, (_, times, p)| {
+            sum.checked_add(p.price.checked_mul(u64::from(*times))?)
+        });
+        StudyPreview { releases, price }
+    }
+
+    /// What the whole study takes of the tightest limit concerned.
+    #[must_use]
+    pub fn takes(&self) -> Option<Takes> {
+        let (_, _, first) = self.releases.first()?;
+        Takes::of(self.price?, &first.accounts)
+    }
+
+    /// The first reason for which a release would be refused now.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let mut refusals = self.releases.iter().map(|(_, _, p)| p.refusal.as_deref());
+        refusals.find_map(|r| r)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_model::exposure::Delta;
+
+    fn account(meter: u64, reserved: u64) -> Account {
+        let nano = Rho::from_nano;
+        Account {
+            name: "population people".to_owned(),
+            limit: Some(AccountLimit {
+                mode: Mode::Protect,
+                epsilon: 5.0,
+                delta: Delta::new(1e-6).unwrap(),
+                rho: nano(463_064_990),
+                largest_release: nano(115_766_247),
+                smallest_release: nano(46_307),
+                guarantee: nano(463_064_990),
+            }),
+            meter: nano(meter),
+            reserved: nano(reserved),
+        }
+    }
+
+    fn preview(sigma: u64) -> Preview {
+        Preview {
+            shape: crate::testing::answer([0, 0], [0, 0], sigma)
+                .shape()
+                .clone(),
+            price: Rho::ZERO,
+            epsilon: None,
+            canonical_sql: String::new(),
+            words: String::new(),
+            slot: Duration::ZERO,
+            accounts: Vec::new(),
+            share: Share {
+                limit: None,
+                used: Rho::ZERO,
+            },
+            refusal: None,
+        }
+    }
+
+    #[test]
+    fn noise_of_several_sites_adds_up_as_the_combined_answer_says() {
+        use crate::combined::combine;
+        use crate::testing::{Authority, answer, verified};
+        let authority = Authority::new(100);
+        let rows = 5000;
+        // Centred sums of zero and the values in the middle: for those the worst case over values
+        // and the combined answer's own margin differ by the count's share alone.
+        let one = |name, seed, sigma| {
+            let answer = answer([rows, rows], [0, 0], sigma);
+            verified(&authority, name, seed, answer)
+        };
+        let released = combine(&[one("basel", 3, 30), one("cadiz", 4, 40)]).unwrap();
+        let (a, b) = (preview(30), preview(40));
+        let expected = combined_margins(&[&a, &b], rows.unsigned_abs());
+        let margin = |output: usize| released.combined.rows[0].estimates[output].margin;
+        assert!((expected[0].margin - margin(0)).abs() < 1e-9, "counts");
+        assert_eq!((expected[0].rows, expected[1].rows), (None, Some(10_000)));
+        // The worst case adds (half-range)^2 = 25 times the count's variance.
+        let worst = margin(1) * 26f64.sqrt();
+        assert!((expected[1].margin - worst).abs() < 1e-9, "averages");
+        assert!(combined_margins(&[], 1).is_empty());
+    }
+
+    #[test]
+    fn the_sentence_says_what_is_taken_and_how_many_more_fit() {
+        let price = Rho::from_nano(220_000_000);
+        let says = |accounts: &[Account]| Takes::of(price, accounts).map(|t| t.sentence());
+        let start = "takes 48 % of this site's lifetime limit; ";
+        for (account, more) in [
+            (account(0, 0), "one more like it fits"),
+            (account(220_000_000, 0), "nothing more like it fits"),
+            (account(0, 220_000_000), "nothing more like it fits"),
+            (
+                account(463_064_990, 0),
+                "people at the limit would be left out of it",
+            ),
+        ] {
+            assert_eq!(says(&[account]).unwrap(), format!("{start}{more}"));
+        }
+        let tight = [account(0, 0), account(400_000_000, 0)];
+        assert!(says(&tight).unwrap().ends_with("would be left out of it"));
+        let mut strict = account(400_000_000, 0);
+        strict.limit.as_mut().unwrap().mode = Mode::Strict;
+        let tight = [account(400_000_000, 0), strict];
+        assert!(says(&tight).unwrap().ends_with("it does not fit"));
+        let huge = Takes::of(Rho::from_nano(500_000_000), &[account(0, 0)]).unwrap();
+        assert!(huge.sentence().ends_with("limit; it does not fit"));
+        let mut open = account(0, 0);
+        open.limit = None;
+        assert_eq!(says(&[account(0, 0), open]), None);
+        assert_eq!(says(&[]), None);
+    }
+}
