@@ -1,0 +1,89 @@
+//! A clock that tests steer. Waiting takes no time, and days can be skipped.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use obscura_model::ids::UnixMillis;
+
+/// The machine's clock, ahead by what was skipped. Nodes and clients share one.
+#[derive(Debug)]
+pub struct TestClock {
+    start: Instant,
+    waited: Mutex<Duration>,
+    ahead: AtomicU64,
+    real_waits: bool,
+}
+
+impl TestClock {
+    /// Waits for slots are skipped.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)] // this is a clock
+    pub fn without_waits() -> Self {
+        Self {
+            start: Instant::now(),
+            waited: Mutex::default(),
+            ahead: AtomicU64::new(0),
+            real_waits: false,
+        }
+    }
+
+    /// Waits for slots are real.
+    #[must_use]
+    pub fn with_waits() -> Self {
+        Self {
+            real_waits: true,
+            ..Self::without_waits()
+        }
+    }
+
+    /// Skips some time of the calendar.
+    pub fn skip(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.ahead.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// The wall clock and what was skipped.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)] // this is a clock
+    pub fn today(&self) -> UnixMillis {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        UnixMillis(now.saturating_add(self.ahead.load(Ordering::SeqCst)))
+    }
+
+    /// Real time since the start and every wait that was skipped.
+    #[must_use]
+    pub fn since_start(&self) -> Duration {
+        self.start.elapsed() + *self.waited.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl obscura_node::clock::Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        self.today()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since_start()
+    }
+
+    fn wait_until(&self, at: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let left = at.saturating_sub(self.since_start());
+        if self.real_waits {
+            return Box::pin(tokio::time::sleep(left));
+        }
+        *self.waited.lock().unwrap_or_else(|e| e.into_inner()) += left;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl obscura_client::Clock for TestClock {
+    fn now(&self) -> UnixMillis {
+        self.today()
+    }
+}

@@ -1,0 +1,21 @@
+//! Builders for tests of the whole: a cluster of real nodes and a gateway in this process, nodes
+//! in processes of their own, raw calls, and an oracle that shares no code with the accountant.
+//!
+//! | to do | run |
+//! |---|---|
+//! | every test that needs nothing installed | `cargo test -p obscura-tests` |
+//! | also those with strace and with data from outside | the same with `--features system` |
+//! | more kills than the tests make | `cargo run -p obscura-tests --bin kill-campaign 200` |
+//! | the figures of the documentation | `cargo run -p obscura-tests --bin figures` |
+//!
+//! The last two start `node-under-test` beside them: build the package first.
+
+pub mod campaign;
+pub mod clock;
+pub mod cluster;
+pub mod data;
+pub mod figures;
+pub mod oracle;
+pub mod people;
+pub mod process;
+pub mod raw;
