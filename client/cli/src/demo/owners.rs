@@ -39,7 +39,7 @@ pub(super) async fn describe(
     say.step(3, "Six owners describe their data and set limits")?;
     say.text(
         "Each hospital's IT puts its own rows into its node's import folder. The owner, who talks \
-         to the own node only, describes the columns, sets a limit for everybody's releases \
+         to their own node only, describes the columns, sets a limit for everybody's releases \
          together and a share for ada, and enrols ada's key.",
     )?;
     say.command("obscura owner dataset add dataset.toml")?;

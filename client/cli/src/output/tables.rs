@@ -11,6 +11,9 @@ const STYLE: TableStyle =
 /// The width where there is no terminal to ask.
 const WIDTH: u16 = 100;
 
+/// The narrowest terminal for which tables are laid out.
+const NARROWEST: u16 = 40;
+
 /// How long lines of text are: they fit the narrowest terminals.
 const TEXT: usize = 77;
 
@@ -27,7 +30,8 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) ->
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
-    if table.width().is_none() {
+    // Some terminals say that they are 0 wide, or so narrow that no table could be read.
+    if table.width().is_none_or(|width| width < NARROWEST) {
         table.set_width(WIDTH);
     }
     let whole = |column: &usize| {

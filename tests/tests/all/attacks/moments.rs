@@ -276,3 +276,24 @@ async fn a_declared_size_that_no_query_could_be_answered_for_is_refused() {
     assert_eq!(names.len(), 1);
     cluster.stop().await;
 }
+
+/// Delta below 1/N rests on the declared size, so a file with more people than that is refused,
+/// and the failed attempt fixes nothing: the corrected description is accepted.
+#[tokio::test]
+async fn more_people_than_declared_are_refused_and_nothing_is_kept_of_it() {
+    let mut cluster = one(visits(60, 3, 1)).await;
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let other = |size: &str| {
+        let text = declared(visits(60, 3, 1), size).description;
+        let text = text.replace("name = \"visits\"", "name = \"others\"");
+        text.replace("subject_unit", "population = \"others\"\nsubject_unit")
+    };
+    let refused = outcome(owner.add_dataset(&other("[1, 59]")).await);
+    assert!(refused.1.contains("has 60 subjects"), "{}", refused.1);
+    assert!(refused.1.contains("at most 59"), "{}", refused.1);
+    let log = owner.log(0, 1_000).await.unwrap();
+    assert!(!log.entries.iter().any(|e| e.text.contains("others")));
+    owner.add_dataset(&other("[1, 60]")).await.unwrap();
+    drop(owner);
+    cluster.stop().await;
+}
