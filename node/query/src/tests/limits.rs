@@ -99,23 +99,30 @@ fn long_flat_queries_within_the_limits_are_accepted() {
     .unwrap();
 }
 
+/// The limits read tokens once, in order, so what they refuse costs no more than its length: the
+/// parser never sees it.
 #[test]
-#[allow(clippy::disallowed_methods)]
-fn a_bomb_is_refused_within_ten_milliseconds() {
+fn a_bomb_is_refused_before_the_parser_sees_it() {
     let bombs = [
-        count(&format!("{}1", repeat("(", 10_000))),
-        count(&format!("age=1{}", repeat(" OR age=1", 5_000))),
-        count(&format!("{}smoker", repeat("NOT ", 5_000))),
-        format!("SELECT SUM(1{}) AS s FROM patients", repeat("+1", 20_000)),
+        (count(&format!("{}1", repeat("(", 10_000))), "more than"),
+        (
+            count(&format!("age=1{}", repeat(" OR age=1", 5_000))),
+            "more than",
+        ),
+        (
+            count(&format!("{}smoker", repeat("NOT ", 5_000))),
+            "more than",
+        ),
+        (
+            format!("SELECT SUM(1{}) AS s FROM patients", repeat("+1", 20_000)),
+            "more than",
+        ),
     ];
-    for bomb in bombs {
-        let quickest = (0..5)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                refused(&bomb);
-                start.elapsed()
-            })
-            .min();
-        assert!(quickest.unwrap().as_millis() < 10, "{quickest:?}");
+    for (bomb, says) in bombs {
+        let text = SqlText::new(&bomb).unwrap();
+        let refusal = crate::limits::tokens(text.as_str())
+            .unwrap_err()
+            .to_string();
+        assert!(refusal.contains(says), "{refusal}");
     }
 }
