@@ -2,12 +2,12 @@
 //!
 //! | service | module | for |
 //! | --- | --- | --- |
-//! | Catalogue | [`catalogue`] | enrolled scientists, owners |
-//! | Sandbox | [`sandbox`] | enrolled scientists, owners |
-//! | Studies | [`studies`] | enrolled scientists, owners |
-//! | Releases | [`releases`] | the scientist whose study was approved |
-//! | Exposure | [`exposure`] | enrolled scientists, owners |
-//! | Owner | [`owner`] | owners |
+//! | Catalogue | `catalogue` | enrolled scientists, owners |
+//! | Sandbox | `sandbox` | enrolled scientists, owners |
+//! | Studies | `studies` | enrolled scientists, owners |
+//! | Releases | `releases` | the scientist whose study was approved |
+//! | Exposure | `exposure` | enrolled scientists, owners |
+//! | Owner | `owner` | owners |
 
 mod catalogue;
 mod encode;

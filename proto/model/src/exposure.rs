@@ -360,7 +360,7 @@ mod tests {
         fn the_rung_is_never_below_the_exposure(nano in 1u64..463_000_000) {
             let limit = Limit::new(5.0, delta(1e-6)).unwrap();
             let (rung, shown) = limit.rung(Rho(nano));
-            prop_assert!(rung >= 1 && rung <= Limit::RUNGS);
+            prop_assert!((1..=Limit::RUNGS).contains(&rung));
             prop_assert!(shown >= epsilon(Rho(nano), limit.delta()));
         }
     }

@@ -281,7 +281,7 @@ async fn a_declared_size_that_no_query_could_be_answered_for_is_refused() {
 /// and the failed attempt fixes nothing: the corrected description is accepted.
 #[tokio::test]
 async fn more_people_than_declared_are_refused_and_nothing_is_kept_of_it() {
-    let mut cluster = one(visits(60, 3, 1)).await;
+    let cluster = one(visits(60, 3, 1)).await;
     let owner = cluster.sites[0].owner_client().await.unwrap();
     let other = |size: &str| {
         let text = declared(visits(60, 3, 1), size).description;
