@@ -72,6 +72,12 @@ fn prepare(
     if let Some(stored) = stored(&node, &key, &body_digest)? {
         return Ok(Prepared::Stored(stored));
     }
+    // For ever the same, whatever became of study and limits since.
+    match node.ledger.given_up(&key) {
+        Some(digest) if node.veil.hides(&key) || digest != body_digest => {}
+        Some(_) => return Err(Error::Failed),
+        None => {}
+    }
     let planned = Planned::of(&node, &key.person, &request)?;
     Ok(Prepared::Run(Box::new(Run {
         key,

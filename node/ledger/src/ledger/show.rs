@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use obscura_model::ids::{DatasetName, KeyId, PopulationName, StudyId, UnixMillis};
+use obscura_model::ids::{DatasetName, Digest, KeyId, PopulationName, StudyId, UnixMillis};
 
 use super::Ledger;
 use crate::record::{Account, DatasetVersion, Names, RequestKey};
@@ -29,6 +29,14 @@ impl Ledger {
         people
             .map(|(key, entry)| inner.state.show_person(*key, entry))
             .collect()
+    }
+
+    /// The digest of the body of a request that failed for good, and gets a fixed error for ever.
+    #[must_use]
+    pub fn given_up(&self, key: &RequestKey) -> Option<Digest> {
+        let inner = self.peek();
+        let entry = inner.state.requests.get(key)?;
+        (entry.outcome == Outcome::Poisoned).then_some(entry.body_digest)
     }
 
     /// The requests of a person that have an answer, in the order of their ids.

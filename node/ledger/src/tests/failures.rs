@@ -31,7 +31,10 @@ fn a_fold_that_fails_twice_is_poisoned_and_its_price_stands() {
         "a second permit for one intent"
     );
     drop((permit, again));
+    let asked = request(1, ANN, 1);
+    assert_eq!(ledger.given_up(&asked.key), None);
     assert_eq!(ledger.failed(intent, NOW).unwrap(), AfterFailure::Poisoned);
+    assert_eq!(ledger.given_up(&asked.key), Some(asked.body_digest));
     assert!(matches!(
         ledger.admit(request(1, ANN, 1), NOW),
         Ok(Admission::Poisoned)
