@@ -59,6 +59,37 @@ pub struct Patience {
     pub longest_wait: Duration,
 }
 
+/// The tries of one call.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    patience: Patience,
+    made: u32,
+    wait: Duration,
+}
+
+impl Patience {
+    /// The tries of a call that is about to be made for the first time.
+    pub(crate) fn tries(self) -> Tries {
+        Tries {
+            patience: self,
+            made: 1,
+            wait: self.first_wait,
+        }
+    }
+}
+
+impl Tries {
+    /// Waits for the next try, longer each time; false, at once, when all were made.
+    pub(crate) async fn next(&mut self) -> bool {
+        if self.made >= self.patience.attempts {
+            return false;
+        }
+        tokio::time::sleep(self.wait.min(self.patience.longest_wait)).await;
+        (self.made, self.wait) = (self.made + 1, self.wait.saturating_mul(2));
+        true
+    }
+}
+
 impl Default for Patience {
     /// Five times within about a second and a half.
     fn default() -> Self {

@@ -197,20 +197,16 @@ impl Transport {
     {
         let body = body.encode_to_vec();
         let digest = Digest::of(&body);
-        let patience = self.0.around.patience;
-        let (mut attempt, mut wait) = (1, patience.first_wait);
+        let mut tries = self.0.around.patience.tries();
         let bytes = loop {
-            match self.once(to, &rpc, body.clone(), id).await {
+            let error = match self.once(to, &rpc, body.clone(), id).await {
                 Ok(bytes) => break bytes,
-                Err(error) => {
-                    let again = rpc.repeat == Repeat::Safe && error.is_passing();
-                    if !again || attempt >= patience.attempts {
-                        return Err(error);
-                    }
-                }
+                Err(error) => error,
+            };
+            let again = rpc.repeat == Repeat::Safe && error.is_passing();
+            if !(again && tries.next().await) {
+                return Err(error);
             }
-            tokio::time::sleep(wait.min(patience.longest_wait)).await;
-            (attempt, wait) = (attempt + 1, wait.saturating_mul(2));
         };
         let answer = A::decode(bytes.as_slice()).map_err(|_| form(to)(InvalidWire::Form))?;
         Ok((answer, digest))

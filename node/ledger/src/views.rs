@@ -94,6 +94,8 @@ pub struct PopulationView {
     pub most_subjects: u64,
     /// How many subjects the index has room for.
     pub capacity: u32,
+    /// How many datasets it has.
+    pub datasets: usize,
     /// Its limit and meter.
     pub account: AccountView,
     /// Stops with a begun release since the owner's last lift.

@@ -174,14 +174,9 @@ impl Node {
     fn face(&self, view: DatasetView) -> Result<DatasetFace, Error> {
         let description = self.description(&view)?;
         let population = self.ledger.population(&view.population, self.now());
+        let sole = population.as_ref().is_none_or(|p| p.datasets <= 1);
         let population = population.map(|p| p.account);
         let accounts = population.into_iter().chain(view.account.clone()).collect();
-        let fellows = self.ledger.datasets(self.now());
-        let sole = fellows
-            .iter()
-            .filter(|d| d.population == view.population)
-            .count()
-            <= 1;
         Ok(DatasetFace {
             view,
             description,

@@ -1,7 +1,6 @@
 //! Trying things out: mock runs and previews. Nothing here can reach a private row: the types that
 //! hold them are not named in this file.
 
-use obscura_ledger::AccountView;
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Answer, Shape};
 use obscura_model::exposure::{Rho, epsilon};
@@ -29,8 +28,8 @@ pub struct Preview {
     pub words: String,
     /// After how many milliseconds an answer leaves.
     pub slot_ms: u64,
-    /// The accounts it would count towards.
-    pub accounts: Vec<AccountView>,
+    /// The dataset, with the accounts that it would count towards.
+    pub dataset: DatasetFace,
     /// The caller's limit and use.
     pub scientist: (Option<Rho>, Rho),
     /// Why it would not be admitted now, if so.
@@ -111,7 +110,7 @@ fn describe(
         canonical_sql: query.canonical(),
         words: words(face, query, plan, accuracy),
         slot_ms: plan.slot(step)?,
-        accounts: face.accounts.clone(),
+        dataset: face.clone(),
         scientist,
         refusal: refusal(face, plan.shape(), scientist),
     })

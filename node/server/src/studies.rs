@@ -215,10 +215,9 @@ pub fn review(node: &Node, caller: &Caller, id: StudyId) -> Result<Review, Error
         })
         .collect();
     let price = total(&face.view)?;
-    let scientist = node.ledger.person(&face.view.scientist);
     let warnings = warnings(node, &face, &dataset, &releases, price);
     Ok(Review {
-        scientist: scientist.map(|p| p.name.to_string()).unwrap_or_default(),
+        scientist: scientist_name(node, &face.view.scientist),
         face,
         releases,
         price,

@@ -186,8 +186,9 @@ impl SigningKey {
             .map_err(|_| InvalidKey)
     }
 
-    /// The PKCS#8 form (version 1, DER) of the key with these 32 secret bytes (RFC 8410): what
-    /// every library reads.
+    /// The PKCS#8 form (version 1, DER) of the key with these 32 secret bytes (RFC 8410, section
+    /// 7). Version 1, without the public key: the form of version 2 that some libraries write is
+    /// one that others refuse.
     #[must_use]
     pub fn pkcs8_der(seed: &[u8; 32]) -> Vec<u8> {
         const PREFIX: [u8; 16] = [

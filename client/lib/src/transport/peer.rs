@@ -16,7 +16,7 @@ pub(super) async fn certificate(
     patience: Patience,
 ) -> Result<Vec<u8>, Error> {
     let name = target.dns_name();
-    let (mut attempt, mut wait) = (1, patience.first_wait);
+    let mut tries = patience.tries();
     loop {
         let error = match tls::peer_certificate(target.address(), &name, credentials).await {
             Ok(certificate) => return Ok(certificate),
@@ -24,11 +24,9 @@ pub(super) async fn certificate(
         };
         // A certificate that is refused stays refused.
         let again = matches!(error, Error::Connect { .. });
-        if !again || attempt >= patience.attempts {
+        if !(again && tries.next().await) {
             return Err(error);
         }
-        tokio::time::sleep(wait.min(patience.longest_wait)).await;
-        (attempt, wait) = (attempt + 1, wait.saturating_mul(2));
     }
 }
 

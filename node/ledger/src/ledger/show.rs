@@ -179,6 +179,11 @@ impl State {
             name: name.clone(),
             most_subjects: entry.most_subjects,
             capacity: entry.capacity,
+            datasets: self
+                .datasets
+                .values()
+                .filter(|dataset| dataset.population == *name)
+                .count(),
             account: self.show_account(Account::Population(name.clone()), now)?,
             stops: entry.stops,
             stopped: entry.stopped,

@@ -8,6 +8,7 @@ use obscura_model::wire;
 use obscura_wire::v1;
 use prost::Message;
 
+use crate::access::Caller;
 use crate::error::Error;
 use crate::node::{DatasetFace, Node};
 use crate::studies::{self, Review, ReviewedRelease, StudyFace};
@@ -135,6 +136,13 @@ pub(super) fn study(node: &Node, face: &StudyFace) -> v1::StudyStatus {
         dataset_version: view.dataset.version,
         scientist: studies::scientist_name(node, &view.scientist),
     }
+}
+
+/// All studies that the caller may see, in the order of submission.
+pub(super) fn studies(node: &Node, caller: &Caller) -> Result<v1::ListStudiesResponse, Error> {
+    let faces = studies::all(node, caller)?;
+    let studies = faces.iter().map(|face| study(node, face)).collect();
+    Ok(v1::ListStudiesResponse { studies })
 }
 
 pub(super) fn review(node: &Node, review: &Review) -> v1::Review {

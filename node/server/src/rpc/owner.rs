@@ -155,9 +155,7 @@ impl Owner for Services {
             request,
             |node, opened: Opened<v1::ListRequestsRequest>| {
                 let v1::ListRequestsRequest {} = opened.body;
-                let faces = studies::all(node, &opened.caller)?;
-                let studies = faces.iter().map(|face| encode::study(node, face)).collect();
-                Ok(v1::ListStudiesResponse { studies })
+                encode::studies(node, &opened.caller)
             },
         )
         .await

@@ -11,7 +11,6 @@ use super::{Method, Opened, Services, encode};
 use crate::access::For;
 use crate::error::Error;
 use crate::limits;
-use crate::node::Node;
 use crate::sandbox::{self, Preview};
 
 const RUN: Method = Method {
@@ -46,7 +45,7 @@ impl Sandbox for Services {
                 let caller = opened.caller.key();
                 let run = sandbox::run_mock(node, &caller, &dataset, &sql, &accuracy, seed)?;
                 Ok(v1::RunMockResponse {
-                    preview: Some(preview(node, &dataset, &run.preview)?),
+                    preview: Some(preview(&run.preview)),
                     exact: Some(wire::numbers_to(&run.exact)),
                     noisy: Some(wire::numbers_to(&run.noisy)),
                 })
@@ -67,7 +66,7 @@ impl Sandbox for Services {
                 } = opened.body;
                 let (sql, accuracy) = (text(&sql)?, wire::accuracy_from(accuracy)?);
                 let seen = sandbox::preview(node, &opened.caller.key(), &dataset, &sql, &accuracy)?;
-                preview(node, &dataset, &seen)
+                Ok(preview(&seen))
             },
         )
         .await
@@ -78,19 +77,18 @@ fn text(sql: &str) -> Result<SqlText, Error> {
     Ok(SqlText::new(sql).map_err(wire::InvalidWire::from)?)
 }
 
-fn preview(node: &Node, dataset: &str, preview: &Preview) -> Result<v1::PreviewResponse, Error> {
-    let face = node.dataset(dataset)?;
+fn preview(preview: &Preview) -> v1::PreviewResponse {
     let (limit, used) = preview.scientist;
-    Ok(v1::PreviewResponse {
+    v1::PreviewResponse {
         shape: Some(wire::shape_to(&preview.shape)),
         price_nano: preview.price.nano(),
         epsilon: preview.epsilon,
         canonical_sql: preview.canonical_sql.clone(),
         words: preview.words.clone(),
         slot_ms: preview.slot_ms,
-        accounts: encode::accounts(&face),
+        accounts: encode::accounts(&preview.dataset),
         scientist_limit_nano: limit.map_or(0, |l| l.nano()),
         scientist_used_nano: used.nano(),
         refusal: preview.refusal.clone().unwrap_or_default(),
-    })
+    }
 }

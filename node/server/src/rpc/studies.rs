@@ -86,9 +86,7 @@ impl Studies for Services {
             request,
             |node, opened: Opened<v1::ListStudiesRequest>| {
                 let v1::ListStudiesRequest {} = opened.body;
-                let faces = studies::all(node, &opened.caller)?;
-                let studies = faces.iter().map(|face| encode::study(node, face)).collect();
-                Ok(v1::ListStudiesResponse { studies })
+                encode::studies(node, &opened.caller)
             },
         )
         .await
