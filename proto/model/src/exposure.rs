@@ -151,6 +151,63 @@ impl Delta {
     }
 }
 
+/// A delta that is charged or held as a limit: whole units of 10^-18, so that sums are exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct DeltaCharge(u64);
+
+impl DeltaCharge {
+    /// Nothing.
+    pub const ZERO: DeltaCharge = DeltaCharge(0);
+    /// Units in 1.
+    const UNITS: f64 = 1e18;
+
+    /// So many units of 10^-18.
+    #[must_use]
+    pub const fn from_units(units: u64) -> Self {
+        Self(units)
+    }
+
+    /// The units of 10^-18.
+    #[must_use]
+    pub const fn units(self) -> u64 {
+        self.0
+    }
+
+    /// What `delta` charges: rounded up.
+    #[must_use]
+    pub fn charge(delta: Delta) -> Self {
+        // At most 10^16 units: the product is below 2^54, and one unit more covers its rounding.
+        Self((delta.get() * Self::UNITS).ceil() as u64 + 1)
+    }
+
+    /// What `delta` allows as a limit: rounded down.
+    #[must_use]
+    pub fn limit(delta: Delta) -> Self {
+        Self(((delta.get() * Self::UNITS).floor() as u64).saturating_sub(1))
+    }
+
+    /// The sum, unless it leaves 64 bits.
+    #[must_use]
+    pub const fn checked_add(self, more: Self) -> Option<Self> {
+        match self.0.checked_add(more.0) {
+            Some(sum) => Some(Self(sum)),
+            None => None,
+        }
+    }
+
+    /// What is left after `taken`, at least nothing.
+    #[must_use]
+    pub const fn saturating_sub(self, taken: Self) -> Self {
+        Self(self.0.saturating_sub(taken.0))
+    }
+
+    /// As a number between 0 and 1.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0 as f64 / Self::UNITS
+    }
+}
+
 /// A relative slack that covers the rounding of the few floating-point operations below, so that
 /// a shown epsilon is never under the true one.
 const UP: f64 = 1.0 + 1e-12;

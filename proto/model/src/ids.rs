@@ -95,6 +95,11 @@ uuid_id!(
     "a study id"
 );
 uuid_id!(
+    /// One standing grant at one node; chosen by the owner.
+    GrantId,
+    "a grant id"
+);
+uuid_id!(
     /// One dataset at one node; chosen by the node.
     DatasetId,
     "a dataset id"
@@ -158,6 +163,12 @@ name_id!(
     /// The name of a population, unique at its node.
     PopulationName,
     "a population"
+);
+name_id!(
+    /// The name of a project: the people who work on a question together. The same at every
+    /// institution.
+    ProjectName,
+    "a project"
 );
 name_id!(
     /// The name of a release inside its study.
