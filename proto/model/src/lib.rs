@@ -7,6 +7,7 @@
 
 pub mod accuracy;
 pub mod answer;
+pub mod codelist;
 pub mod combine;
 pub mod envelope;
 pub mod exposure;
