@@ -1,6 +1,7 @@
 //! `obscura datasets` and `obscura dataset show`.
 
 use clap::Subcommand;
+use obscura_client::model::calendar;
 use obscura_client::model::ids::{DatasetName, PartyName};
 use obscura_client::model::schema::Domain;
 use obscura_client::{AtSite, Column, Dataset as Described};
@@ -154,6 +155,16 @@ fn column(column: &Column) -> Vec<String> {
         Domain::Number { lowest, highest } => format!("numbers {lowest} to {highest}"),
         Domain::Category { values, .. } => values.join(", "),
         Domain::Boolean => "true or false".to_owned(),
+        Domain::Date { first, last } => {
+            format!(
+                "days {} to {}",
+                calendar::label(*first),
+                calendar::label(*last)
+            )
+        }
+        Domain::Text { most_characters } => {
+            format!("text of at most {most_characters} characters")
+        }
     };
     if column.may_be_missing {
         values.push_str("; may be missing");

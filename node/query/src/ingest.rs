@@ -29,11 +29,12 @@ pub struct RawTable {
 
 /// The values of one described column; missing ones are none.
 pub(crate) enum RawColumn {
-    /// Numbers and integers within their bounds, never NaN or -0.0.
+    /// Numbers, integers and days within their bounds, never NaN or -0.0.
     Number(Vec<Option<f64>>),
     /// Declared positions.
     Category(Vec<Option<i32>>),
     Boolean(Vec<Option<bool>>),
+    Text(Vec<Option<String>>),
 }
 
 impl RawTable {

@@ -19,6 +19,8 @@ mod places;
 mod plan;
 mod query;
 mod refusal;
+mod relation;
+mod scope;
 mod sql;
 mod table;
 #[cfg(test)]

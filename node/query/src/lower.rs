@@ -11,6 +11,7 @@ mod outputs;
 mod row;
 mod select;
 
+use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
 use sqlparser::ast::{Expr, Function, Ident, ObjectName, ObjectNamePart, SetExpr};
 use sqlparser::keywords::Keyword;
@@ -19,6 +20,7 @@ use sqlparser::tokenizer::Location;
 use crate::limits::shown;
 use crate::places::Places;
 use crate::refusal::Refusal;
+use crate::scope::Scope;
 
 pub(crate) use select::select;
 
@@ -31,6 +33,9 @@ const MOST_NODES: usize = 10_000;
 
 struct Lowering<'a> {
     description: &'a Description,
+    lists: &'a CodeLists,
+    /// What names mean in the SELECT at hand.
+    scope: Scope,
     places: &'a Places,
     depth: usize,
     nodes: usize,
@@ -162,7 +167,7 @@ impl Lowering<'_> {
     }
 
     fn is_subject(&self, ident: &Ident) -> bool {
-        let subject = self.description.subject_column();
+        let subject = self.scope.subject_column();
         match ident.quote_style {
             None => ident.value.eq_ignore_ascii_case(subject),
             Some(_) => ident.value == subject,
@@ -171,20 +176,20 @@ impl Lowering<'_> {
 
     /// The position of a described column.
     fn column(&self, ident: &Ident) -> Result<usize, Refusal> {
-        let columns = self.description.columns();
-        if let Some(found) = columns.iter().position(|c| means(ident, &c.name)) {
+        let mut columns = self.scope.columns();
+        if let Some(found) = columns.position(|c| means(ident, &c.name)) {
             return Ok(found);
         }
         let at = ident.span.start;
         if self.is_subject(ident) {
-            let subject = crate::expr::identifier(self.description.subject_column());
+            let subject = crate::expr::identifier(self.scope.subject_column());
             return Err(Refusal::at(
                 at,
                 format!("{subject} says whose row it is and can only be counted"),
             )
             .suggest(format!("write COUNT(DISTINCT {subject})")));
         }
-        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let names: Vec<&str> = self.scope.columns().map(|c| c.name.as_str()).collect();
         Err(Refusal::at(
             at,
             format!(

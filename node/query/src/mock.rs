@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array};
 use obscura_model::answer::{Answer, InvalidAnswer};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Column, Description, Domain};
@@ -178,10 +178,29 @@ fn values(column: &Column, subjects: &[u32], rng: &mut ChaCha20Rng) -> ArrayRef 
             let truth = |rng: &mut ChaCha20Rng| rng.random::<f64>() < 0.3;
             Arc::new(BooleanArray::from(drawn(column, subjects, rng, truth)))
         }
+        Domain::Date { first, last } => {
+            let (first, last) = (f64::from(*first), f64::from(*last));
+            let day = |rng: &mut ChaCha20Rng| {
+                (first + rng.random::<f64>() * (last - first)).round_ties_even() + 0.0
+            };
+            Arc::new(Float64Array::from(drawn(column, subjects, rng, day)))
+        }
+        Domain::Text { most_characters } => {
+            let text = |rng: &mut ChaCha20Rng| invented_text(*most_characters, rng);
+            let texts = drawn(column, subjects, rng, text);
+            Arc::new(StringArray::from_iter(texts))
+        }
     }
 }
 
-fn drawn<T: Copy>(
+/// Letters without meaning.
+fn invented_text(most_characters: u32, rng: &mut impl Rng) -> String {
+    let length = rng.random_range(1..=most_characters.clamp(1, 24));
+    let letter = |_| char::from(b'a' + rng.random_range(0..26u8));
+    (0..length).map(letter).collect()
+}
+
+fn drawn<T: Clone>(
     column: &Column,
     subjects: &[u32],
     rng: &mut ChaCha20Rng,
@@ -190,15 +209,15 @@ fn drawn<T: Copy>(
     let mut last: Option<(u32, Option<T>)> = None;
     let mut values = Vec::with_capacity(subjects.len());
     for subject in subjects {
-        let value = match last {
-            Some((same, value)) if column.constant_per_subject && same == *subject => value,
+        let value = match &last {
+            Some((same, value)) if column.constant_per_subject && same == subject => value.clone(),
             _ => {
                 let missing = rng.random::<f64>() < column.missing_share;
                 let value = one(rng);
                 (!missing).then_some(value)
             }
         };
-        last = Some((*subject, value));
+        last = Some((*subject, value.clone()));
         values.push(value);
     }
     values

@@ -17,6 +17,7 @@ use crate::expr::Bool;
 use crate::limits;
 use crate::query::ValidatedQuery;
 use crate::refusal::Refusal;
+use crate::scope::Scope;
 
 pub(crate) use vectors::{COUNT_SCALE, Quantity, Vector};
 
@@ -66,9 +67,9 @@ impl PrivatePlan {
         delta: Delta,
     ) -> Result<Self, Refusal> {
         let definition = query.definition();
-        let drawn = vectors::draw(definition, description)?;
+        let drawn = vectors::draw(definition)?;
         let capacity = description.index_capacity();
-        let most_rows = description.most_rows_per_subject();
+        let most_rows = definition.scope.most_rows_per_subject();
         for vector in &drawn.vectors {
             if !capacity::fits(vector.grid.bound, most_rows, capacity) {
                 return Err(
@@ -92,7 +93,7 @@ impl PrivatePlan {
             keys: definition
                 .keys
                 .iter()
-                .filter_map(|k| key(*k, description))
+                .filter_map(|k| key(*k, &definition.scope))
                 .collect(),
             vectors: vectors.collect(),
             outputs: drawn.outputs,
@@ -105,7 +106,7 @@ impl PrivatePlan {
             keys: definition
                 .keys
                 .iter()
-                .filter_map(|k| key_column(*k, description))
+                .filter_map(|k| key_column(*k, &definition.scope))
                 .collect(),
             vectors: drawn.vectors,
             reads: definition.columns(),
@@ -208,8 +209,8 @@ impl PrivatePlan {
     }
 }
 
-fn key(column: usize, description: &Description) -> Option<Key> {
-    let Column { name, domain, .. } = description.columns().get(column)?;
+fn key(column: usize, scope: &Scope) -> Option<Key> {
+    let Column { name, domain, .. } = scope.get(column)?;
     let labels = (0..domain.key_count()?)
         .filter_map(|i| domain.key_label(i))
         .collect();
@@ -219,8 +220,8 @@ fn key(column: usize, description: &Description) -> Option<Key> {
     })
 }
 
-fn key_column(column: usize, description: &Description) -> Option<KeyColumn> {
-    let domain = &description.columns().get(column)?.domain;
+fn key_column(column: usize, scope: &Scope) -> Option<KeyColumn> {
+    let domain = &scope.get(column)?.domain;
     let kind = match domain {
         Domain::Category {
             values: _,
@@ -228,10 +229,8 @@ fn key_column(column: usize, description: &Description) -> Option<KeyColumn> {
         } => KeyKind::Category,
         Domain::Boolean => KeyKind::Boolean,
         Domain::Integer { lowest, highest: _ } => KeyKind::Integer(*lowest),
-        Domain::Number {
-            lowest: _,
-            highest: _,
-        } => return None,
+        Domain::Date { first, last: _ } => KeyKind::Integer(i64::from(*first)),
+        Domain::Number { .. } | Domain::Text { .. } => return None,
     };
     Some(KeyColumn {
         column,

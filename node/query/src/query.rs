@@ -1,6 +1,7 @@
 //! A query that the language accepts.
 
 use obscura_model::accuracy::AccuracyRequest;
+use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::ids::Digest;
 use obscura_model::schema::Description;
@@ -13,6 +14,8 @@ use crate::limits;
 use crate::lower;
 use crate::plan::PrivatePlan;
 use crate::refusal::Refusal;
+use crate::relation::Relation;
+use crate::scope::Scope;
 use crate::sql;
 
 /// What one output aggregates.
@@ -40,6 +43,10 @@ pub(crate) struct OutputDefinition {
 /// The typed query: keys as positions of columns, outermost first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Definition {
+    /// Where the rows come from.
+    pub(crate) relation: Relation,
+    /// The columns of those rows; every position below is one in it.
+    pub(crate) scope: Scope,
     pub(crate) keys: Vec<usize>,
     pub(crate) outputs: Vec<OutputDefinition>,
     pub(crate) filter: Option<Bool>,
@@ -57,16 +64,21 @@ pub struct ValidatedQuery {
 
 impl ValidatedQuery {
     /// Reads `text` as a query about the described dataset. Everything outside the language is
-    /// refused with its place; nothing but text and description is looked at.
-    pub fn parse(text: &SqlText, description: &Description) -> Result<Self, Refusal> {
+    /// refused with its place; nothing but text, description and the study's code lists is looked
+    /// at.
+    pub fn parse(
+        text: &SqlText,
+        description: &Description,
+        lists: &CodeLists,
+    ) -> Result<Self, Refusal> {
         let (statement, places) = sql::statement(text.as_str())?;
-        let definition = lower::select(&statement, &places, description)?;
+        let definition = lower::select(&statement, &places, description, lists)?;
         let canonical = canonical(&definition, description);
         // What is signed and run is the canonical text, so it must be within the limits too.
         SqlText::new(&canonical)
             .map_err(|e| Refusal::new(format!("written out in full, {e}")))
             .and_then(|text| limits::tokens(text.as_str()).map(|_| ()))?;
-        let sentences = sentences(&definition, description);
+        let sentences = sentences(&definition);
         let summary = summary(&definition, description);
         Ok(Self {
             description: description.digest(),
@@ -158,17 +170,15 @@ impl Definition {
 }
 
 fn canonical(definition: &Definition, description: &Description) -> String {
-    let printer = Printer { description };
+    let scope = &definition.scope;
+    let printer = Printer { scope };
     let keys: Vec<String> = definition.keys.iter().map(|k| printer.column(*k)).collect();
     let outputs = definition.outputs.iter().map(|output| {
         let text = match &output.aggregate {
             Aggregate::Rows => "COUNT(*)".to_owned(),
             Aggregate::Known(value) => format!("COUNT({})", printer.any(value)),
             Aggregate::Subjects => {
-                format!(
-                    "COUNT(DISTINCT {})",
-                    identifier(description.subject_column())
-                )
+                format!("COUNT(DISTINCT {})", identifier(scope.subject_column()))
             }
             Aggregate::Sum(value) => format!("SUM({})", printer.num(value)),
             Aggregate::Average(value) => format!("AVG({})", printer.num(value)),
@@ -187,9 +197,10 @@ fn canonical(definition: &Definition, description: &Description) -> String {
     text
 }
 
-fn sentences(definition: &Definition, description: &Description) -> Vec<String> {
-    let words = Words { description };
-    let unit = description.subject_unit();
+fn sentences(definition: &Definition) -> Vec<String> {
+    let scope = &definition.scope;
+    let words = Words { scope };
+    let unit = scope.subject_unit();
     let told = |output: &OutputDefinition| match &output.aggregate {
         Aggregate::Rows => "how many rows match".to_owned(),
         Aggregate::Known(value) => {
@@ -202,18 +213,10 @@ fn sentences(definition: &Definition, description: &Description) -> Vec<String> 
             format!("how many data subjects (each a {unit}) have at least one matching row")
         }
         Aggregate::Sum(value) => {
-            format!(
-                "the sum of {}{}",
-                words.num(value),
-                range(value, description)
-            )
+            format!("the sum of {}{}", words.num(value), range(value, scope))
         }
         Aggregate::Average(value) => {
-            format!(
-                "the average of {}{}",
-                words.num(value),
-                range(value, description)
-            )
+            format!("the average of {}{}", words.num(value), range(value, scope))
         }
     };
     definition
@@ -223,8 +226,8 @@ fn sentences(definition: &Definition, description: &Description) -> Vec<String> 
         .collect()
 }
 
-fn range(value: &Num, description: &Description) -> String {
-    match interval(value, description) {
+fn range(value: &Num, scope: &Scope) -> String {
+    match interval(value, scope) {
         Some(i) if i.is_finite() => {
             format!(
                 ", each value from {} to {}",
@@ -237,19 +240,20 @@ fn range(value: &Num, description: &Description) -> String {
 }
 
 fn summary(definition: &Definition, description: &Description) -> String {
-    let words = Words { description };
+    let scope = &definition.scope;
+    let words = Words { scope };
     let mut text = format!("From '{}': ", description.title());
     let outputs: Vec<String> = definition
         .outputs
         .iter()
-        .map(|o| short(&o.aggregate, &words, description))
+        .map(|o| short(&o.aggregate, &words, scope))
         .collect();
     text.push_str(&join(&outputs, "and"));
     if !definition.keys.is_empty() {
         let keys: Vec<String> = definition
             .keys
             .iter()
-            .filter_map(|k| description.columns().get(*k))
+            .filter_map(|k| scope.get(*k))
             .map(|c| format!("{} ({} groups)", c.name, c.domain.key_count().unwrap_or(0)))
             .collect();
         text.push_str(&format!(", for each {}", join(&keys, "and each")));
@@ -259,23 +263,23 @@ fn summary(definition: &Definition, description: &Description) -> String {
         Some(filter) => text.push_str(&format!(" Only rows where {}.", words.bool(filter))),
         None => text.push_str(" All rows."),
     }
-    let rows = description.most_rows_per_subject();
+    let rows = scope.most_rows_per_subject();
     let plural = if rows == 1 { "row" } else { "rows" };
-    let unit = description.subject_unit();
+    let unit = scope.subject_unit();
     text.push_str(&format!(
         " At most {rows} matching {plural} of each {unit} count."
     ));
     text
 }
 
-fn short(aggregate: &Aggregate, words: &Words<'_>, description: &Description) -> String {
+fn short(aggregate: &Aggregate, words: &Words<'_>, scope: &Scope) -> String {
     match aggregate {
         Aggregate::Rows => "the number of rows".to_owned(),
         Aggregate::Known(value) => format!("the number of rows with {}", words.any(value)),
         Aggregate::Subjects => {
             format!(
                 "the number of data subjects (each a {})",
-                description.subject_unit()
+                scope.subject_unit()
             )
         }
         Aggregate::Sum(value) => format!("the sum of {}", words.num(value)),

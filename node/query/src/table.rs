@@ -118,9 +118,12 @@ pub(crate) fn schema(description: &Description) -> Schema {
     let mut fields = vec![Field::new("subject", DataType::UInt32, false)];
     fields.extend(description.columns().iter().map(|column| {
         let kind = match &column.domain {
-            Domain::Integer { .. } | Domain::Number { .. } => DataType::Float64,
+            Domain::Integer { .. } | Domain::Number { .. } | Domain::Date { .. } => {
+                DataType::Float64
+            }
             Domain::Category { .. } => DataType::Int32,
             Domain::Boolean => DataType::Boolean,
+            Domain::Text { .. } => DataType::Utf8,
         };
         Field::new(&column.name, kind, true)
     }));

@@ -10,6 +10,7 @@ mod reference;
 mod rows;
 
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
+use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
@@ -106,7 +107,7 @@ fn visits() -> Description {
 }
 
 fn parse_with(sql: &str, description: &Description) -> Result<ValidatedQuery, Refusal> {
-    ValidatedQuery::parse(&SqlText::new(sql).unwrap(), description)
+    ValidatedQuery::parse(&SqlText::new(sql).unwrap(), description, &CodeLists::none())
 }
 
 fn parse(sql: &str) -> Result<ValidatedQuery, Refusal> {

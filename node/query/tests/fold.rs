@@ -9,6 +9,7 @@ use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
+use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
@@ -74,10 +75,14 @@ fn description() -> Description {
 fn plan(sql: &str) -> PrivatePlan {
     let accuracy = AccuracyRequest::whole(Accuracy::Price(Rho::asked(0.1).unwrap())).unwrap();
     let description = description();
-    ValidatedQuery::parse(&SqlText::new(sql).unwrap(), &description)
-        .unwrap()
-        .plan(&description, &accuracy, None, Delta::new(1e-6).unwrap())
-        .unwrap()
+    ValidatedQuery::parse(
+        &SqlText::new(sql).unwrap(),
+        &description,
+        &CodeLists::none(),
+    )
+    .unwrap()
+    .plan(&description, &accuracy, None, Delta::new(1e-6).unwrap())
+    .unwrap()
 }
 
 fn csv(visits: &[Visit]) -> String {

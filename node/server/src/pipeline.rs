@@ -16,6 +16,7 @@ use obscura_ledger::{
     StudyView,
 };
 use obscura_model::answer::Answer;
+use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::ids::{Digest, KeyId, UnixMillis};
 use obscura_model::release::{Completeness, Release, RunRequest, SignedRelease};
@@ -156,7 +157,7 @@ impl Planned {
             .release(&request.release)
             .ok_or_else(|| Error::NoRelease(request.release.to_string()))?;
         let face = node.dataset_version(view.dataset)?;
-        let query = ValidatedQuery::parse(&release.sql, &face.description)?;
+        let query = ValidatedQuery::parse(&release.sql, &face.description, &CodeLists::none())?;
         let plan = face.plan(&query, &release.accuracy)?;
         let canonical_sql = query.canonical();
         Ok(Self {

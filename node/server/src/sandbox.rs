@@ -3,6 +3,7 @@
 
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Answer, Shape};
+use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Rho, epsilon};
 use obscura_model::ids::KeyId;
 use obscura_model::text::SqlText;
@@ -90,7 +91,7 @@ fn plan(
     accuracy: &AccuracyRequest,
 ) -> Result<Planned, Error> {
     let face = node.dataset(dataset)?;
-    let query = ValidatedQuery::parse(sql, &face.description)?;
+    let query = ValidatedQuery::parse(sql, &face.description, &CodeLists::none())?;
     let plan = face.plan(&query, accuracy)?;
     Ok((face, query, plan))
 }

@@ -2,6 +2,7 @@
 
 use obscura_ledger::{Decision, NewStudy, StudyRelease, StudyView};
 use obscura_model::answer::Shape;
+use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::Rho;
 use obscura_model::ids::{DatasetId, Digest, KeyId, StudyId};
@@ -137,7 +138,7 @@ fn planned(
     dataset: &DatasetFace,
 ) -> Result<Vec<(ValidatedQuery, PrivatePlan)>, Error> {
     let plan = |release: &obscura_model::study::StudyRelease| {
-        let query = ValidatedQuery::parse(&release.sql, &dataset.description)?;
+        let query = ValidatedQuery::parse(&release.sql, &dataset.description, &CodeLists::none())?;
         let plan = dataset.plan(&query, &release.accuracy)?;
         Ok((query, plan))
     };

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::calendar;
+
 /// A text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
@@ -267,12 +269,11 @@ impl Digest {
 pub struct UnixMillis(pub u64);
 
 impl fmt::Display for UnixMillis {
-    /// `2026-01-31 12:00:00 UTC`. Days to a civil date after Howard Hinnant's public algorithm.
+    /// `2026-01-31 12:00:00 UTC`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0 / 1000;
-        let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
         let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02} UTC")
+        write!(f, "{} {h:02}:{m:02}:{s:02} UTC", self.date())
     }
 }
 
@@ -280,50 +281,15 @@ impl UnixMillis {
     /// The end of the day written `YYYY-MM-DD` (UTC), or nothing if that is no date.
     #[must_use]
     pub fn end_of_day(date: &str) -> Option<Self> {
-        let mut parts = date.splitn(3, '-');
-        let year: i64 = parts.next().filter(|y| y.len() == 4)?.parse().ok()?;
-        let month: u32 = parts.next().filter(|m| m.len() == 2)?.parse().ok()?;
-        let day: u32 = parts.next().filter(|d| d.len() == 2)?.parse().ok()?;
-        let days = days_from_civil(year, month, day);
-        if civil_from_days(days) != (year, month, day) || days < 0 {
-            return None;
-        }
-        Some(Self((days as u64 + 1) * 86_400_000 - 1))
+        let days = u64::try_from(calendar::parse(date)?).ok()?;
+        Some(Self((days + 1) * 86_400_000 - 1))
     }
 
     /// The date as `YYYY-MM-DD` (UTC).
     #[must_use]
     pub fn date(&self) -> String {
-        let (year, month, day) = civil_from_days((self.0 / 86_400_000) as i64);
-        format!("{year:04}-{month:02}-{day:02}")
+        calendar::label(i32::try_from(self.0 / 86_400_000).unwrap_or(i32::MAX))
     }
-}
-
-fn civil_from_days(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = (day_of_year - (153 * shifted_month + 2) / 5 + 1) as u32;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    } as u32;
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let shifted_month = (i64::from(month) + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + i64::from(day) - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 
 pub mod accuracy;
 pub mod answer;
+pub mod calendar;
 pub mod codelist;
 pub mod combine;
+pub mod disclosure;
 pub mod envelope;
 pub mod exposure;
 pub mod identity;

@@ -7,6 +7,7 @@ mod file;
 
 use std::collections::BTreeSet;
 
+use crate::calendar;
 use crate::exposure::Delta;
 use crate::ids::{DatasetName, Digest, PopulationName};
 
@@ -39,6 +40,18 @@ pub enum Domain {
     },
     /// True or false.
     Boolean,
+    /// Calendar days from `first` to `last`, as days since 1970-01-01.
+    Date {
+        /// The earliest sensible day.
+        first: i32,
+        /// The latest sensible day, at least `first`.
+        last: i32,
+    },
+    /// Free text of at most so many characters. Never a group key.
+    Text {
+        /// The most characters (1 to 10,000); a longer value is refused at ingest.
+        most_characters: u32,
+    },
 }
 
 impl Domain {
@@ -51,9 +64,10 @@ impl Domain {
     pub fn key_count(&self) -> Option<u64> {
         let count = match self {
             Domain::Integer { lowest, highest } => highest.abs_diff(*lowest).checked_add(1)?,
-            Domain::Number { .. } => return None,
+            Domain::Number { .. } | Domain::Text { .. } => return None,
             Domain::Category { values, .. } => values.len() as u64,
             Domain::Boolean => 2,
+            Domain::Date { first, last } => u64::from(last.abs_diff(*first)) + 1,
         };
         (count <= Self::MOST_KEYS).then_some(count)
     }
@@ -66,7 +80,8 @@ impl Domain {
         }
         match self {
             Domain::Integer { lowest, .. } => Some((lowest + index as i64).to_string()),
-            Domain::Number { .. } => None,
+            Domain::Number { .. } | Domain::Text { .. } => None,
+            Domain::Date { first, .. } => Some(calendar::label(first.saturating_add(index as i32))),
             Domain::Category { values, .. } => values.get(index as usize).cloned(),
             Domain::Boolean => Some(if index == 0 { "false" } else { "true" }.to_owned()),
         }
@@ -92,6 +107,24 @@ pub struct Column {
     pub missing_share: f64,
     /// Whether all rows of a subject have the same value; checked at ingest.
     pub constant_per_subject: bool,
+    /// Between which values most rows are, as public knowledge: a hint that warns before a clip
+    /// cuts many, and decides nothing.
+    pub typical: Option<(f64, f64)>,
+}
+
+/// One table of a dataset. All tables of a dataset have the same subjects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its name in queries; the dataset's own for a dataset of one table.
+    pub name: String,
+    /// The data file's name inside the node's import folder; ends in `.csv` or `.parquet`.
+    pub source_file: String,
+    /// The column that says whose row it is. Not a queryable column.
+    pub subject_column: String,
+    /// At most this many rows of one subject count (1 to 1,000,000).
+    pub most_rows_per_subject: u32,
+    /// The queryable columns, in declared order.
+    pub columns: Vec<Column>,
 }
 
 /// Terms of a study that an owner can make mandatory.
@@ -139,15 +172,12 @@ pub struct Description {
     name: DatasetName,
     title: String,
     about: String,
-    source_file: String,
-    subject_column: String,
     subject_unit: String,
     population: PopulationName,
-    most_rows_per_subject: u32,
     fewest_subjects: u64,
     most_subjects: u64,
     delta: Delta,
-    columns: Vec<Column>,
+    tables: Vec<Table>,
     required_terms: BTreeSet<StudyTerm>,
 }
 
@@ -190,13 +220,13 @@ impl Description {
     /// The data file's name inside the node's import folder; ends in `.csv` or `.parquet`.
     #[must_use]
     pub fn source_file(&self) -> &str {
-        &self.source_file
+        &self.main_table().source_file
     }
 
     /// The column that says whose row it is. Not a queryable column.
     #[must_use]
     pub fn subject_column(&self) -> &str {
-        &self.subject_column
+        &self.main_table().subject_column
     }
 
     /// Who is protected, in the singular: `person`, `patient`, `household`.
@@ -214,7 +244,7 @@ impl Description {
     /// At most this many rows of one subject count (1 to 1,000,000).
     #[must_use]
     pub fn most_rows_per_subject(&self) -> u32 {
-        self.most_rows_per_subject
+        self.main_table().most_rows_per_subject
     }
 
     /// The lower end of the public size.
@@ -245,13 +275,24 @@ impl Description {
     /// The queryable columns, in declared order.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
-        &self.columns
+        &self.main_table().columns
     }
 
-    /// Finds a column by name.
+    /// All tables; there is at least one, and the first is the main one.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    fn main_table(&self) -> &Table {
+        // Made with at least one table, by the only constructor.
+        &self.tables[0]
+    }
+
+    /// Finds a column of the main table by name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
-        self.columns
+        self.columns()
             .iter()
             .enumerate()
             .find(|(_, c)| c.name == name)

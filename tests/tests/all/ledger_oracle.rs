@@ -273,7 +273,12 @@ impl Bench {
 }
 
 fn plan(description: &Description, sql: &str, nano: u64, minimum: Option<Rho>) -> PrivatePlan {
-    let query = ValidatedQuery::parse(&SqlText::new(sql).unwrap(), description).unwrap();
+    let query = ValidatedQuery::parse(
+        &SqlText::new(sql).unwrap(),
+        description,
+        &obscura_model::codelist::CodeLists::none(),
+    )
+    .unwrap();
     let accuracy = AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(nano))).unwrap();
     query
         .plan(description, &accuracy, minimum, description.delta())

@@ -3,6 +3,7 @@
 
 use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_client::model::answer::Answer;
+use obscura_client::model::calendar;
 use obscura_client::model::exposure::Rho;
 use obscura_client::model::schema::Domain;
 use obscura_client::{
@@ -64,6 +65,12 @@ fn column(column: &Column) -> Value {
         }
         Domain::Category { values, .. } => json!({ "type": "category", "values": values }),
         Domain::Boolean => json!({ "type": "boolean" }),
+        Domain::Date { first, last } => json!({
+            "type": "date", "first": calendar::label(*first), "last": calendar::label(*last)
+        }),
+        Domain::Text { most_characters } => {
+            json!({ "type": "text", "most_characters": most_characters })
+        }
     };
     if let (Some(view), Value::Object(domain)) = (view.as_object_mut(), domain) {
         view.extend(domain);

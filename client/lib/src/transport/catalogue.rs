@@ -209,6 +209,14 @@ fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
             other: None,
         },
         "boolean" => Domain::Boolean,
+        // Both are whole numbers within 32 bits on the wire; a cast saturates what is not.
+        "date" if bounded => Domain::Date {
+            first: lowest as i32,
+            last: highest as i32,
+        },
+        "text" if highest >= 1.0 => Domain::Text {
+            most_characters: highest as u32,
+        },
         _ => return Err(InvalidWire::Missing("a known type of a column")),
     };
     Ok(Column {

@@ -4,9 +4,10 @@
 //! to nearest is monotone, so an end computed by the same operation from the extreme operands is
 //! never inside what a row can give: no outward rounding is needed.
 
-use obscura_model::schema::{Description, Domain};
+use obscura_model::schema::Domain;
 
 use super::{Arith, Num};
+use crate::scope::Scope;
 
 /// From `low` to `high`; either may be infinite, neither is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,11 +86,15 @@ fn or_else(value: f64, otherwise: f64) -> f64 {
 }
 
 /// The bounds of a column, if it holds numbers.
-pub(crate) fn of_column(description: &Description, column: usize) -> Interval {
-    match description.columns().get(column).map(|c| &c.domain) {
+pub(crate) fn of_column(scope: &Scope, column: usize) -> Interval {
+    match scope.get(column).map(|c| &c.domain) {
         Some(Domain::Integer { lowest, highest }) => Interval {
             low: *lowest as f64,
             high: *highest as f64,
+        },
+        Some(Domain::Date { first, last }) => Interval {
+            low: f64::from(*first),
+            high: f64::from(*last),
         },
         Some(Domain::Number { lowest, highest }) => Interval {
             low: *lowest,
@@ -100,20 +105,21 @@ pub(crate) fn of_column(description: &Description, column: usize) -> Interval {
                 values: _,
                 other: _,
             }
-            | Domain::Boolean,
+            | Domain::Boolean
+            | Domain::Text { .. },
         )
         | None => Interval::EVERYTHING,
     }
 }
 
 /// Everything that the expression can give on any row, or nothing if it is always missing.
-pub(crate) fn interval(num: &Num, description: &Description) -> Option<Interval> {
+pub(crate) fn interval(num: &Num, scope: &Scope) -> Option<Interval> {
     match num {
         Num::Null => None,
         Num::Literal(v) => Some(Interval { low: *v, high: *v }),
-        Num::Column(column) => Some(of_column(description, *column)),
+        Num::Column(column) => Some(of_column(scope, *column)),
         Num::Negate(value) => {
-            let inner = interval(value, description)?;
+            let inner = interval(value, scope)?;
             Some(Interval {
                 low: 0.0 - inner.high,
                 high: 0.0 - inner.low,
@@ -121,8 +127,8 @@ pub(crate) fn interval(num: &Num, description: &Description) -> Option<Interval>
         }
         Num::Chain { first, rest } => rest
             .iter()
-            .try_fold(interval(first, description)?, |so_far, (op, next)| {
-                Some(so_far.apply(*op, interval(next, description)?))
+            .try_fold(interval(first, scope)?, |so_far, (op, next)| {
+                Some(so_far.apply(*op, interval(next, scope)?))
             }),
         Num::Case(case) => {
             let results = case
@@ -131,16 +137,16 @@ pub(crate) fn interval(num: &Num, description: &Description) -> Option<Interval>
                 .map(|(_, r)| r)
                 .chain(case.otherwise.as_deref());
             results
-                .filter_map(|r| interval(r, description))
+                .filter_map(|r| interval(r, scope))
                 .reduce(Interval::hull)
         }
-        Num::Least(list) => extreme(list, description, f64::min),
-        Num::Greatest(list) => extreme(list, description, f64::max),
+        Num::Least(list) => extreme(list, scope, f64::min),
+        Num::Greatest(list) => extreme(list, scope, f64::max),
     }
 }
 
-fn extreme(list: &[Num], description: &Description, pick: fn(f64, f64) -> f64) -> Option<Interval> {
-    let mut parts = list.iter().map(|n| interval(n, description));
+fn extreme(list: &[Num], scope: &Scope, pick: fn(f64, f64) -> f64) -> Option<Interval> {
+    let mut parts = list.iter().map(|n| interval(n, scope));
     let first = parts.next()??;
     parts.try_fold(first, |so_far, part| {
         let part = part?;

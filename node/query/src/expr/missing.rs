@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use obscura_model::schema::{Description, Domain};
+use obscura_model::schema::Domain;
 
 use super::bounds::interval;
 use super::{Any, Arith, Bool, Num};
+use crate::scope::Scope;
 
 /// Which of the matching rows have a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +22,8 @@ pub(crate) enum Mask {
 
 /// The rows in which `value` is not missing, given columns `known` not to be missing in any
 /// matching row.
-pub(crate) fn mask(value: &Any, known: &BTreeSet<usize>, description: &Description) -> Mask {
-    match (Sources { known, description }).of_any(value) {
+pub(crate) fn mask(value: &Any, known: &BTreeSet<usize>, scope: &Scope) -> Mask {
+    match (Sources { known, scope }).of_any(value) {
         Some(columns) if columns.is_empty() => Mask::Everything,
         Some(columns) => Mask::Columns(columns),
         None => Mask::Expression(Box::new(value.clone())),
@@ -116,7 +117,7 @@ fn strict(value: &Num, known: &mut BTreeSet<usize>) {
 /// "Missing if and only if one of these columns is", where the form proves it.
 struct Sources<'a> {
     known: &'a BTreeSet<usize>,
-    description: &'a Description,
+    scope: &'a Scope,
 }
 
 type Columns = Option<BTreeSet<usize>>;
@@ -133,7 +134,7 @@ impl Sources<'_> {
 
     fn of_column(&self, column: usize) -> BTreeSet<usize> {
         let never = self.known.contains(&column)
-            || self.description.columns().get(column).is_some_and(|c| {
+            || self.scope.get(column).is_some_and(|c| {
                 // A category off the list is stored as missing unless the list has an `other`.
                 !c.may_be_missing && !matches!(c.domain, Domain::Category { other: None, .. })
             });
@@ -178,9 +179,9 @@ impl Sources<'_> {
 
     /// Nothing if some row could divide by zero or meet infinity on the way.
     fn never_undefined(&self, first: &Num, rest: &[(Arith, Num)]) -> Option<()> {
-        let mut so_far = interval(first, self.description).filter(|i| i.is_finite())?;
+        let mut so_far = interval(first, self.scope).filter(|i| i.is_finite())?;
         for (op, next) in rest {
-            let next = interval(next, self.description).filter(|i| i.is_finite())?;
+            let next = interval(next, self.scope).filter(|i| i.is_finite())?;
             so_far = Some(so_far.apply(*op, next)).filter(|i| i.is_finite())?;
         }
         Some(())

@@ -1,16 +1,17 @@
 //! Canonical SQL: one text for one tree, and parsing it gives the tree again.
 
-use obscura_model::schema::{Description, Domain};
+use obscura_model::schema::Domain;
 use sqlparser::ast::Expr;
 use sqlparser::dialect::AnsiDialect;
 use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::parser::Parser;
 
 use super::{Any, Arith, Bool, Case, Comparison, Num};
+use crate::scope::Scope;
 
-/// Prints expressions with the names of a description.
+/// Prints expressions with the names of a scope.
 pub(crate) struct Printer<'a> {
-    pub(crate) description: &'a Description,
+    pub(crate) scope: &'a Scope,
 }
 
 /// A name as SQL: bare if it reads back as itself, quoted otherwise.
@@ -66,8 +67,7 @@ pub(crate) fn literal(value: f64) -> String {
 
 impl Printer<'_> {
     pub(crate) fn column(&self, column: usize) -> String {
-        self.description
-            .columns()
+        self.scope
             .get(column)
             .map_or_else(String::new, |c| identifier(&c.name))
     }
@@ -245,7 +245,7 @@ impl Printer<'_> {
     ) -> String {
         let labels: Vec<String> = positions
             .iter()
-            .filter_map(|p| category_label(self.description, column, *p))
+            .filter_map(|p| category_label(self.scope, column, *p))
             .map(|label| quoted(label, '\''))
             .collect();
         let name = self.column(column);
@@ -262,13 +262,13 @@ fn not(negated: bool) -> &'static str {
 }
 
 /// The text of a category, by column and declared position.
-pub(crate) fn category_label(
-    description: &Description,
-    column: usize,
-    position: usize,
-) -> Option<&str> {
-    match &description.columns().get(column)?.domain {
+pub(crate) fn category_label(scope: &Scope, column: usize, position: usize) -> Option<&str> {
+    match &scope.get(column)?.domain {
         Domain::Category { values, other: _ } => values.get(position).map(String::as_str),
-        Domain::Integer { .. } | Domain::Number { .. } | Domain::Boolean => None,
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Boolean
+        | Domain::Date { .. }
+        | Domain::Text { .. } => None,
     }
 }

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use obscura_model::schema::Description;
-
 use super::print::category_label;
 use super::{Any, Arith, Bool, Case, Comparison, Num, literal};
+use crate::scope::Scope;
 
-/// Tells expressions with the names of a description.
+/// Tells expressions with the names of a scope.
 pub(crate) struct Words<'a> {
-    pub(crate) description: &'a Description,
+    pub(crate) scope: &'a Scope,
 }
 
 impl Words<'_> {
     fn column(&self, column: usize) -> String {
-        self.description
-            .columns()
+        self.scope
             .get(column)
             .map_or_else(String::new, |c| c.name.clone())
     }
@@ -159,7 +157,7 @@ impl Words<'_> {
     fn labels(&self, column: usize, positions: &BTreeSet<usize>) -> String {
         let labels: Vec<String> = positions
             .iter()
-            .filter_map(|p| category_label(self.description, column, *p))
+            .filter_map(|p| category_label(self.scope, column, *p))
             .map(|label| format!("'{label}'"))
             .collect();
         join(&labels, "or")

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use obscura_model::calendar;
 use obscura_model::schema::{Column, Domain};
 
 use super::RawColumn;
@@ -12,6 +13,8 @@ pub(super) enum Cell<'a> {
     Text(&'a str),
     Number(f64),
     Truth(bool),
+    /// Days since 1970-01-01.
+    Day(i32),
 }
 
 /// Why a cell was refused; place and column are added by the reader.
@@ -24,6 +27,10 @@ const NOT_WHOLE: Refused = "this is not a whole number; correct it or describe t
     type number";
 const NOT_BOOLEAN: Refused = "this is neither true nor false; use true, false, 1, 0, yes or no";
 
+const NOT_DATE: Refused = "this is not a day; write it as 2026-01-31";
+const TOO_LONG: Refused = "the text is longer than the description says; correct it or raise \
+    most_characters";
+
 /// The declared positions of a category's texts.
 pub(super) type Labels<'a> = HashMap<&'a str, usize>;
 
@@ -35,16 +42,23 @@ pub(super) fn labels(column: &Column) -> Labels<'_> {
             .enumerate()
             .map(|(i, v)| (v.as_str(), i))
             .collect(),
-        Domain::Integer { .. } | Domain::Number { .. } | Domain::Boolean => Labels::new(),
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Boolean
+        | Domain::Date { .. }
+        | Domain::Text { .. } => Labels::new(),
     }
 }
 
 impl RawColumn {
     pub(super) fn of(domain: &Domain) -> Self {
         match domain {
-            Domain::Integer { .. } | Domain::Number { .. } => RawColumn::Number(Vec::new()),
+            Domain::Integer { .. } | Domain::Number { .. } | Domain::Date { .. } => {
+                RawColumn::Number(Vec::new())
+            }
             Domain::Category { .. } => RawColumn::Category(Vec::new()),
             Domain::Boolean => RawColumn::Boolean(Vec::new()),
+            Domain::Text { .. } => RawColumn::Text(Vec::new()),
         }
     }
 
@@ -72,6 +86,13 @@ impl RawColumn {
             }
             (RawColumn::Boolean(values), Domain::Boolean) => {
                 values.push(required(column, truth(cell)?)?);
+            }
+            (RawColumn::Number(values), Domain::Date { first, last }) => {
+                let bounded = bounded(day(cell)?, f64::from(*first), f64::from(*last));
+                values.push(required(column, bounded)?);
+            }
+            (RawColumn::Text(values), Domain::Text { most_characters }) => {
+                values.push(required(column, free_text(cell, *most_characters)?)?);
             }
             // A column is made from its domain, so the two agree.
             _ => return Err("the column has another type than its description"),
@@ -103,9 +124,43 @@ fn number(cell: &Cell<'_>) -> Result<Option<f64>, Refused> {
         Cell::Text(text) if is_missing(text.trim()) => None,
         Cell::Text(text) => Some(text.trim().parse::<f64>().map_err(|_| NOT_NUMBER)?),
         Cell::Number(v) => Some(*v),
-        Cell::Truth(_) => return Err(NOT_NUMBER),
+        Cell::Truth(_) | Cell::Day(_) => return Err(NOT_NUMBER),
     };
     Ok(value.filter(|v| !v.is_nan()))
+}
+
+/// Days since 1970-01-01. A time of day after the date is left out.
+fn day(cell: &Cell<'_>) -> Result<Option<f64>, Refused> {
+    match cell {
+        Cell::Missing => Ok(None),
+        Cell::Text(text) if is_missing(text.trim()) => Ok(None),
+        Cell::Text(text) => {
+            let text = text.trim();
+            let date = match text.split_once(['T', ' ']) {
+                Some((date, _)) => date,
+                None => text,
+            };
+            let day = calendar::parse(date).ok_or(NOT_DATE)?;
+            Ok(Some(f64::from(day)))
+        }
+        Cell::Number(v) if v.is_nan() => Ok(None),
+        Cell::Day(days) => Ok(Some(f64::from(*days))),
+        Cell::Number(_) | Cell::Truth(_) => Err(NOT_DATE),
+    }
+}
+
+/// A text as it is written; only one of nothing but white space is missing.
+fn free_text(cell: &Cell<'_>, most: u32) -> Result<Option<String>, Refused> {
+    let text = match cell {
+        Cell::Missing => return Ok(None),
+        Cell::Text(text) if text.trim().is_empty() => return Ok(None),
+        Cell::Text(text) => (*text).to_owned(),
+        Cell::Number(v) => v.to_string(),
+        Cell::Truth(v) => v.to_string(),
+        Cell::Day(days) => calendar::label(*days),
+    };
+    let fits = text.chars().nth(most as usize).is_none();
+    if fits { Ok(Some(text)) } else { Err(TOO_LONG) }
 }
 
 fn truth(cell: &Cell<'_>) -> Result<Option<bool>, Refused> {
@@ -115,7 +170,7 @@ fn truth(cell: &Cell<'_>) -> Result<Option<bool>, Refused> {
         Cell::Number(v) if *v == 0.0 => Ok(Some(false)),
         Cell::Number(v) if *v == 1.0 => Ok(Some(true)),
         Cell::Number(v) if v.is_nan() => Ok(None),
-        Cell::Number(_) => Err(NOT_BOOLEAN),
+        Cell::Number(_) | Cell::Day(_) => Err(NOT_BOOLEAN),
         Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "t" | "yes" => Ok(Some(true)),
             "false" | "0" | "f" | "no" => Ok(Some(false)),
@@ -139,6 +194,10 @@ fn category(
         Cell::Text(text) => *text,
         Cell::Number(v) => {
             written = format!("{v}");
+            written.as_str()
+        }
+        Cell::Day(days) => {
+            written = calendar::label(*days);
             written.as_str()
         }
         Cell::Truth(v) => {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
@@ -97,6 +97,8 @@ fn check_types<'t>(
             Domain::Number { .. } => (number, "a number"),
             Domain::Category { .. } => (is_text(kind) || is_whole(kind) || truth, "a category"),
             Domain::Boolean => (truth || is_whole(kind) || is_text(kind), "a boolean"),
+            Domain::Date { .. } => (*kind == DataType::Date32 || is_text(kind), "a date"),
+            Domain::Text { .. } => (is_text(kind) || is_whole(kind), "a text"),
         };
         check(&column.name, kind, fits, wanted)?;
     }
@@ -155,6 +157,7 @@ fn cell(batch: &RecordBatch, index: usize, row: usize) -> Option<Cell<'_>> {
         ))),
         DataType::Float64 => Some(Cell::Number(array.as_primitive::<Float64Type>().value(row))),
         kind if is_text(kind) => text(array, row).map(Cell::Text),
+        DataType::Date32 => Some(Cell::Day(array.as_primitive::<Date32Type>().value(row))),
         _ => whole(array, row).map(Cell::Number),
     }
 }

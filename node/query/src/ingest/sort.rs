@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use hmac::{Hmac, KeyInit, Mac};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Description, Domain};
@@ -186,6 +186,15 @@ fn content(columns: &[RawColumn], description: &Description, row: usize) -> Vec<
                 Some(truth) => bytes.extend_from_slice(&[3, u8::from(truth)]),
                 None => bytes.push(0),
             },
+            RawColumn::Text(v) => match v.get(row).and_then(Option::as_deref) {
+                Some(text) => {
+                    bytes.push(4);
+                    // At most 10,000 characters.
+                    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+                None => bytes.push(0),
+            },
         }
     }
     bytes
@@ -198,19 +207,21 @@ impl RawColumn {
             RawColumn::Number(v) => v.get(a) == v.get(b),
             RawColumn::Category(v) => v.get(a) == v.get(b),
             RawColumn::Boolean(v) => v.get(a) == v.get(b),
+            RawColumn::Text(v) => v.get(a) == v.get(b),
         }
     }
 
     fn take(&self, rows: &[usize]) -> RawColumn {
-        fn pick<T: Copy>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
+        fn pick<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
             rows.iter()
-                .map(|r| values.get(*r).copied().flatten())
+                .map(|r| values.get(*r).cloned().flatten())
                 .collect()
         }
         match self {
             RawColumn::Number(v) => RawColumn::Number(pick(v, rows)),
             RawColumn::Category(v) => RawColumn::Category(pick(v, rows)),
             RawColumn::Boolean(v) => RawColumn::Boolean(pick(v, rows)),
+            RawColumn::Text(v) => RawColumn::Text(pick(v, rows)),
         }
     }
 
@@ -226,6 +237,10 @@ impl RawColumn {
             RawColumn::Boolean(v) => Arc::new(BooleanArray::from(
                 v.get(range).unwrap_or_default().to_vec(),
             )),
+            RawColumn::Text(v) => {
+                let texts = v.get(range).unwrap_or_default().iter();
+                Arc::new(StringArray::from_iter(texts.map(Option::as_deref)))
+            }
         }
     }
 }

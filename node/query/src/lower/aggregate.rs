@@ -140,7 +140,7 @@ impl Lowering<'_> {
         match expression(argument)? {
             Expr::Identifier(ident) if self.is_subject(ident) => Ok(Aggregate::Subjects),
             other => {
-                let subject = crate::expr::identifier(self.description.subject_column());
+                let subject = crate::expr::identifier(self.scope.subject_column());
                 Err(
                     Refusal::at(place(other), "DISTINCT counts data subjects only").suggest(
                         format!("write COUNT(DISTINCT {subject}), or group by the column"),

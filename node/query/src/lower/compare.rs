@@ -86,12 +86,11 @@ impl Lowering<'_> {
         let (Expr::Identifier(column), Expr::Identifier(word)) = (column, word) else {
             return Ok(());
         };
-        let columns = self.description.columns();
-        let declared = columns.iter().find(|c| means(column, &c.name));
+        let declared = self.scope.columns().find(|c| means(column, &c.name));
         let Some(Domain::Category { values, other: _ }) = declared.map(|c| &c.domain) else {
             return Ok(());
         };
-        if columns.iter().any(|c| means(word, &c.name)) || self.is_subject(word) {
+        if self.scope.columns().any(|c| means(word, &c.name)) || self.is_subject(word) {
             return Ok(());
         }
         let at = word.span.start;
@@ -125,7 +124,7 @@ impl Lowering<'_> {
 
     /// The declared position of a text.
     fn listed(&self, column: usize, text: &str, at: Location) -> Result<usize, Refusal> {
-        let declared = self.description.columns().get(column);
+        let declared = self.scope.get(column);
         let Some(Domain::Category { values, other: _ }) = declared.map(|c| &c.domain) else {
             return Err(Refusal::at(
                 at,

@@ -64,11 +64,7 @@ impl Lowering<'_> {
             return Ok(false);
         };
         let column = self.column(ident)?;
-        let name = self
-            .description
-            .columns()
-            .get(column)
-            .map_or("", |c| c.name.as_str());
+        let name = self.scope.get(column).map_or("", |c| c.name.as_str());
         if !keys.contains(&column) {
             return Err(Refusal::at(
                 ident.span.start,
@@ -95,7 +91,7 @@ impl Lowering<'_> {
     ) -> Result<(), Refusal> {
         let key_names = keys
             .iter()
-            .filter_map(|k| self.description.columns().get(*k))
+            .filter_map(|k| self.scope.get(*k))
             .map(|c| &c.name);
         let taken = outputs
             .iter()
@@ -129,9 +125,7 @@ impl Lowering<'_> {
                 "avg"
             }
         };
-        let mut names = columns
-            .iter()
-            .filter_map(|c| self.description.columns().get(*c));
+        let mut names = columns.iter().filter_map(|c| self.scope.get(*c));
         match (names.next(), names.next()) {
             (Some(only), None) => format!("{function}_{}", only.name),
             _ => function.to_owned(),

@@ -53,16 +53,14 @@ impl Lowering<'_> {
             Expr::Nested(inner) => self.any(inner),
             Expr::Identifier(ident) => {
                 let column = self.column(ident)?;
-                Ok(
-                    match self.description.columns().get(column).map(|c| &c.domain) {
-                        Some(Domain::Category {
-                            values: _,
-                            other: _,
-                        }) => Any::Category(column),
-                        Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
-                        _ => Any::Num(Num::Column(column)),
-                    },
-                )
+                Ok(match self.scope.get(column).map(|c| &c.domain) {
+                    Some(Domain::Category {
+                        values: _,
+                        other: _,
+                    }) => Any::Category(column),
+                    Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
+                    _ => Any::Num(Num::Column(column)),
+                })
             }
             Expr::Value(ValueWithSpan { value, span }) => plain_value(value, span.start),
             Expr::UnaryOp { op, expr: inner } => self.unary(*op, inner, expr),

@@ -5,6 +5,7 @@ use sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
+use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
@@ -14,6 +15,8 @@ use crate::limits::shown;
 use crate::places::Places;
 use crate::query::Definition;
 use crate::refusal::Refusal;
+use crate::relation::Relation;
+use crate::scope::Scope;
 
 /// The most cells of one query: the product of its keys' sizes.
 const MOST_CELLS: u64 = 10_000;
@@ -23,12 +26,15 @@ pub(crate) fn select(
     statement: &Statement,
     places: &Places,
     description: &Description,
+    lists: &CodeLists,
 ) -> Result<Definition, Refusal> {
     let Statement::Query(query) = statement else {
         return Err(Refusal::new("a query is one SELECT"));
     };
     Lowering {
         description,
+        lists,
+        scope: Scope::of_table(description, 0),
         places,
         depth: 0,
         nodes: 0,
@@ -140,6 +146,8 @@ impl Lowering<'_> {
             None => None,
         };
         Ok(Definition {
+            relation: Relation::Table(0),
+            scope: self.scope.clone(),
             keys,
             outputs,
             filter,
@@ -227,7 +235,7 @@ impl Lowering<'_> {
                     format!("{} is a key twice", shown(&ident.value)),
                 ));
             }
-            let declared = self.description.columns().get(column);
+            let declared = self.scope.get(column);
             let Some(count) = declared.and_then(|c| c.domain.key_count()) else {
                 return Err(Refusal::at(
                     at,

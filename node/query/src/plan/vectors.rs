@@ -10,12 +10,12 @@
 //! and nothing where x is missing. Counts add 1024 for each row, in steps of 1/1024.
 
 use obscura_model::answer::{Output, OutputKind};
-use obscura_model::schema::Description;
 
 use crate::expr::{Any, Arith, Bool, Interval, Mask, Num, Printer, identifier};
 use crate::expr::{interval, known_from, mask};
 use crate::query::{Aggregate, Definition};
 use crate::refusal::Refusal;
+use crate::scope::Scope;
 
 /// Counts are in steps of 2^-10, finer than one row.
 const COUNT_EXPONENT: i32 = -10;
@@ -69,17 +69,18 @@ pub(crate) struct Drawn {
 
 struct Draft<'a> {
     definition: &'a Definition,
-    description: &'a Description,
+    scope: &'a Scope,
     known: std::collections::BTreeSet<usize>,
     vectors: Vec<Vector>,
 }
 
 /// Draws the vectors of all outputs. Equal ones are shared.
-pub(crate) fn draw(definition: &Definition, description: &Description) -> Result<Drawn, Refusal> {
+pub(crate) fn draw(definition: &Definition) -> Result<Drawn, Refusal> {
+    let scope = &definition.scope;
     let known = known_from(definition.filter.as_ref());
     let mut draft = Draft {
         definition,
-        description,
+        scope,
         known,
         vectors: Vec::new(),
     };
@@ -102,7 +103,7 @@ pub(crate) fn draw(definition: &Definition, description: &Description) -> Result
                 OutputKind::Subjects {
                     vector: draft.subjects(),
                 },
-                description.subject_unit().to_owned(),
+                scope.subject_unit().to_owned(),
             ),
             Aggregate::Sum(value) => {
                 let bounds = draft.bounds(value, &output.name)?;
@@ -157,7 +158,7 @@ impl Draft<'_> {
             bound: COUNT_SCALE.unsigned_abs(),
         };
         let what = self.what("COUNT(*)", self.present(&mask));
-        let clip_squared = self.clip(grid.bound, self.description.most_rows_per_subject().into());
+        let clip_squared = self.clip(grid.bound, self.scope.most_rows_per_subject().into());
         self.push(Vector {
             what,
             quantity: Quantity::Rows(mask),
@@ -167,7 +168,7 @@ impl Draft<'_> {
     }
 
     fn known(&mut self, value: &Any) -> usize {
-        self.rows(mask(value, &self.known, self.description))
+        self.rows(mask(value, &self.known, self.scope))
     }
 
     fn subjects(&mut self) -> usize {
@@ -175,7 +176,7 @@ impl Draft<'_> {
             exponent: COUNT_EXPONENT,
             bound: COUNT_SCALE.unsigned_abs(),
         };
-        let subject = identifier(self.description.subject_column());
+        let subject = identifier(self.scope.subject_column());
         let what = self.what(&format!("COUNT(DISTINCT {subject})"), None);
         // At most 1 in each of m cells has the norm sqrt(m).
         let scale = u128::from(grid.bound);
@@ -190,13 +191,17 @@ impl Draft<'_> {
 
     /// In how many cells one subject can be.
     fn cells_per_subject(&self) -> u64 {
-        let columns = self.description.columns();
-        let keys = || self.definition.keys.iter().filter_map(|k| columns.get(*k));
+        let keys = || {
+            self.definition
+                .keys
+                .iter()
+                .filter_map(|k| self.scope.get(*k))
+        };
         if keys().all(|c| c.constant_per_subject) {
             return 1;
         }
         let cells: u64 = keys().filter_map(|c| c.domain.key_count()).product();
-        cells.min(self.description.most_rows_per_subject().into())
+        cells.min(self.scope.most_rows_per_subject().into())
     }
 
     fn sum(&mut self, value: &Num, bounds: Interval, middle: f64) -> usize {
@@ -208,11 +213,9 @@ impl Draft<'_> {
         } else {
             Num::chain(value.clone(), Arith::Subtract, Num::Literal(middle))
         };
-        let printer = Printer {
-            description: self.description,
-        };
+        let printer = Printer { scope: self.scope };
         let what = self.what(&format!("SUM({})", printer.num(&shown)), None);
-        let clip_squared = self.clip(grid.bound, self.description.most_rows_per_subject().into());
+        let clip_squared = self.clip(grid.bound, self.scope.most_rows_per_subject().into());
         let quantity = Quantity::Sum {
             value: value.clone(),
             low,
@@ -236,7 +239,7 @@ impl Draft<'_> {
 
     fn bounds(&self, value: &Num, output: &str) -> Result<Interval, Refusal> {
         // An expression that is always missing sums to nothing.
-        let found = interval(value, self.description).unwrap_or(Interval {
+        let found = interval(value, self.scope).unwrap_or(Interval {
             low: 0.0,
             high: 0.0,
         });
@@ -244,10 +247,7 @@ impl Draft<'_> {
         if found.is_finite() && found.low.abs() < largest && found.high.abs() < largest {
             return Ok(found);
         }
-        let text = Printer {
-            description: self.description,
-        }
-        .num(value);
+        let text = Printer { scope: self.scope }.num(value);
         let short = crate::limits::shown(&text);
         Err(
             Refusal::new(format!("no bounds follow for {short} in '{output}'"))
@@ -279,9 +279,7 @@ impl Draft<'_> {
         };
         match rows {
             Some(rows) => {
-                let printer = Printer {
-                    description: self.description,
-                };
+                let printer = Printer { scope: self.scope };
                 format!("{summed} WHERE {}", printer.bool(&rows))
             }
             None => summed.to_owned(),
@@ -294,7 +292,7 @@ impl Draft<'_> {
         value.columns(&mut columns);
         let mut units = columns
             .iter()
-            .filter_map(|c| self.description.columns().get(*c))
+            .filter_map(|c| self.scope.get(*c))
             .map(|c| c.unit.clone());
         match (units.next(), units.next(), keeps_unit(value)) {
             (Some(unit), None, true) => unit,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Domain;
 use proptest::prelude::*;
 
@@ -13,6 +14,7 @@ use crate::eval::{Amounts, Batch, evaluate};
 use crate::expr::{Any, Arith, Bool, Case, Comparison, Mask, Num, Printer};
 use crate::expr::{Interval, interval, known_from, mask};
 use crate::plan::Quantity;
+use crate::scope::Scope;
 
 const NUMBERS: [usize; 4] = [0, 3, 4, 6];
 
@@ -153,6 +155,7 @@ fn rows() -> impl Strategy<Value = Vec<Vec<Field>>> {
             Domain::Boolean => prop::option::of(any::<bool>())
                 .prop_map(Field::Truth)
                 .boxed(),
+            Domain::Date { .. } | Domain::Text { .. } => Just(Field::Number(None)).boxed(),
         }
     };
     let row: Vec<BoxedStrategy<Field>> = description
@@ -195,7 +198,8 @@ proptest! {
     #[test]
     fn parsing_a_canonical_text_gives_the_same_tree(n in nums(), b in bools()) {
         let description = patients();
-        let printer = Printer { description: &description };
+        let scope = Scope::of_table(&description, 0);
+        let printer = Printer { scope: &scope };
         let sql = format!(
             "SELECT SUM({}) AS s, COUNT(*) AS count FROM patients WHERE {}",
             printer.num(&n),
@@ -216,9 +220,10 @@ proptest! {
     #[test]
     fn every_value_lies_within_the_interval(n in nums(), rows in rows()) {
         let description = patients();
+        let scope = Scope::of_table(&description, 0);
         for row in &rows {
             if let Some(value) = reference::num(&n, row) {
-                let bounds = interval(&n, &description);
+                let bounds = interval(&n, &scope);
                 prop_assert!(bounds.is_some_and(|i| i.holds(value)), "{:?} {}", bounds, value);
             }
         }
@@ -265,8 +270,9 @@ proptest! {
     #[test]
     fn a_mask_says_exactly_when_a_value_is_there(n in nums(), b in bools(), rows in rows()) {
         let description = patients();
+        let scope = Scope::of_table(&description, 0);
         let known = known_from(Some(&b));
-        let mask = mask(&Any::Num(n.clone()), &known, &description);
+        let mask = mask(&Any::Num(n.clone()), &known, &scope);
         for row in rows.iter().filter(|r| reference::bool(&b, r) == Some(true)) {
             let missing = |c: &usize| match row[*c] {
                 Field::Number(v) => v.is_none(),
@@ -295,7 +301,8 @@ proptest! {
     #[test]
     fn a_row_never_adds_more_than_its_grids_bound(n in nums(), rows in rows()) {
         let description = patients();
-        let printer = Printer { description: &description };
+        let scope = Scope::of_table(&description, 0);
+        let printer = Printer { scope: &scope };
         let text = printer.num(&n);
         let sql = format!("SELECT AVG({text}) AS a, SUM({text}) AS s FROM patients");
         if let Ok(plan) = plan(&sql) {
@@ -325,7 +332,7 @@ proptest! {
     #[test]
     fn no_text_panics_or_hangs(text in "[ -~]{0,80}") {
         if let Ok(text) = obscura_model::text::SqlText::new(&format!("SELECT {text}")) {
-            let _ = crate::ValidatedQuery::parse(&text, &patients());
+            let _ = crate::ValidatedQuery::parse(&text, &patients(), &CodeLists::none());
         }
     }
 }

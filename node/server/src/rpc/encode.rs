@@ -47,6 +47,7 @@ fn column(column: &Column) -> v1::Column {
         may_be_missing,
         missing_share: _, // for mock rows only
         constant_per_subject,
+        typical: _,
     } = column;
     let (kind, lowest, highest, values) = match domain {
         Domain::Integer { lowest, highest } => {
@@ -55,6 +56,8 @@ fn column(column: &Column) -> v1::Column {
         Domain::Number { lowest, highest } => ("number", *lowest, *highest, Vec::new()),
         Domain::Category { values, other: _ } => ("category", 0.0, 0.0, values.clone()),
         Domain::Boolean => ("boolean", 0.0, 1.0, Vec::new()),
+        Domain::Date { first, last } => ("date", f64::from(*first), f64::from(*last), Vec::new()),
+        Domain::Text { most_characters } => ("text", 0.0, f64::from(*most_characters), Vec::new()),
     };
     v1::Column {
         name: name.clone(),

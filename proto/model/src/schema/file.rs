@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Column, Description, Domain, StudyTerm};
+use super::{Column, Description, Domain, StudyTerm, Table};
+use crate::calendar;
 use crate::exposure::{Delta, InvalidExposure};
 use crate::ids::{DatasetName, InvalidId, PopulationName};
 
@@ -114,6 +115,10 @@ struct FileColumn {
     missing_share: f64,
     #[serde(default)]
     constant_per_subject: bool,
+    first: Option<String>,
+    last: Option<String>,
+    most_characters: Option<u32>,
+    typical: Option<[f64; 2]>,
 }
 
 const MOST_COLUMNS: usize = 1000;
@@ -182,20 +187,24 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
         .iter()
         .map(|t| term(t))
         .collect::<Result<_, _>>()?;
+    let table = Table {
+        name: name.to_string(),
+        source_file: file.source,
+        subject_column: file.subject,
+        most_rows_per_subject: file.most_rows_per_subject,
+        columns,
+    };
     Ok(Description {
         text: text.to_owned(),
         name,
         title: file.title,
         about: file.about,
-        source_file: file.source,
-        subject_column: file.subject,
         subject_unit: file.subject_unit,
         population,
-        most_rows_per_subject: file.most_rows_per_subject,
         fewest_subjects: fewest,
         most_subjects: most,
         delta,
-        columns,
+        tables: vec![table],
         required_terms,
     })
 }
@@ -269,6 +278,7 @@ fn columns(file: Vec<FileColumn>, subject_column: &str) -> Result<Vec<Column>, I
             ));
         }
         let domain = domain(&column).map_err(fail)?;
+        let typical = typical(&column, &domain).map_err(fail)?;
         columns.push(Column {
             name: column.name,
             domain,
@@ -278,6 +288,7 @@ fn columns(file: Vec<FileColumn>, subject_column: &str) -> Result<Vec<Column>, I
             may_be_missing: column.may_be_missing,
             missing_share: column.missing_share,
             constant_per_subject: column.constant_per_subject,
+            typical,
         });
     }
     Ok(columns)
@@ -286,11 +297,11 @@ fn columns(file: Vec<FileColumn>, subject_column: &str) -> Result<Vec<Column>, I
 fn domain(column: &FileColumn) -> Result<Domain, String> {
     if !matches!(
         column.kind.as_str(),
-        "integer" | "number" | "category" | "boolean"
+        "integer" | "number" | "category" | "boolean" | "date" | "text"
     ) {
         let kind = &column.kind;
         return Err(format!(
-            "type '{kind}' is not known; use integer, number, category or boolean"
+            "type '{kind}' is not known; use integer, number, category, boolean, date or text"
         ));
     }
     let numeric = matches!(column.kind.as_str(), "integer" | "number");
@@ -300,7 +311,18 @@ fn domain(column: &FileColumn) -> Result<Domain, String> {
     if column.kind != "category" && (column.values.is_some() || column.other.is_some()) {
         return Err("values and other are for category columns".to_owned());
     }
+    if column.kind != "date" && (column.first.is_some() || column.last.is_some()) {
+        return Err("first and last are for date columns".to_owned());
+    }
+    if column.kind != "text" && column.most_characters.is_some() {
+        return Err("most_characters is for text columns".to_owned());
+    }
     match column.kind.as_str() {
+        "date" => dates(column),
+        "text" => match column.most_characters {
+            Some(most_characters @ 1..=10_000) => Ok(Domain::Text { most_characters }),
+            _ => Err("give most_characters, from 1 to 10000".to_owned()),
+        },
         "integer" => {
             let (lowest, highest) = bounds(column)?;
             let whole = |v: f64| v.fract() == 0.0 && v.abs() <= EXACT;
@@ -318,6 +340,33 @@ fn domain(column: &FileColumn) -> Result<Domain, String> {
         }
         "category" => category(column),
         _ => Ok(Domain::Boolean),
+    }
+}
+
+fn dates(column: &FileColumn) -> Result<Domain, String> {
+    let day = |text: &Option<String>| text.as_deref().and_then(calendar::parse);
+    match (day(&column.first), day(&column.last)) {
+        (Some(first), Some(last)) if first <= last => Ok(Domain::Date { first, last }),
+        _ => Err("give first and last, such as \"2010-01-01\", first not after last".to_owned()),
+    }
+}
+
+/// A hint must lie within the bounds that it is a hint for.
+fn typical(column: &FileColumn, domain: &Domain) -> Result<Option<(f64, f64)>, String> {
+    let Some([low, high]) = column.typical else {
+        return Ok(None);
+    };
+    let (lowest, highest) = match domain {
+        Domain::Integer { lowest, highest } => (*lowest as f64, *highest as f64),
+        Domain::Number { lowest, highest } => (*lowest, *highest),
+        Domain::Category { .. } | Domain::Boolean | Domain::Date { .. } | Domain::Text { .. } => {
+            return Err("typical is for integer and number columns".to_owned());
+        }
+    };
+    if lowest <= low && low <= high && high <= highest {
+        Ok(Some((low, high)))
+    } else {
+        Err("typical must be two numbers within lowest and highest, in order".to_owned())
     }
 }
 
@@ -427,7 +476,7 @@ constant_per_subject = true
             (
                 "\"integer\"",
                 "\"int\"",
-                "integer, number, category or boolean",
+                "integer, number, category, boolean, date or text",
             ),
             (
                 "title = \"Visits\"",
