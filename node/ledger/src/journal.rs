@@ -201,6 +201,10 @@ impl Journal {
         self.tree.inclusion(index, size)
     }
 
+    pub(crate) fn consistency(&self, first: u64, second: u64) -> Option<Vec<Hash>> {
+        self.tree.consistency(first, second)
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.tree.size()
     }

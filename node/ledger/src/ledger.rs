@@ -139,6 +139,14 @@ impl Ledger {
         self.peek().journal.inclusion(index, size)
     }
 
+    /// The proof that the journal of the first `second` records begins with its first `first`
+    /// (RFC 9162), for [`crate::consistent`]; nothing if `first` is over `second`, or `second`
+    /// over the number of records.
+    #[must_use]
+    pub fn consistency(&self, first: u64, second: u64) -> Option<Vec<Hash>> {
+        self.peek().journal.consistency(first, second)
+    }
+
     /// At most `most` lines of the owner's log, from record `from` on.
     ///
     /// # Errors

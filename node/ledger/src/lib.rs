@@ -20,7 +20,7 @@ mod tests;
 
 pub use codec::InvalidBytes;
 pub use error::{Error, Refusal};
-pub use journal::merkle::{Hash, Head, includes};
+pub use journal::merkle::{Hash, Head, consistent, includes};
 pub use journal::{Entropy, JournalError};
 pub use ledger::{
     Admission, AdmitRequest, AfterFailure, CommitContext, Exposures, Ingest, Ledger, NewData,
