@@ -23,6 +23,7 @@ use crate::views::{Committed, LogEntry};
 
 mod admit;
 mod commit;
+mod compact;
 mod data;
 mod failure;
 mod open;
@@ -32,10 +33,15 @@ mod studies;
 
 pub use admit::{Admission, AdmitRequest, Exposures};
 pub use commit::CommitContext;
+pub use compact::Compacted;
+#[cfg(test)]
+pub(crate) use compact::rehearse;
 pub use data::{Ingest, NewData, NewPopulation};
 pub use failure::AfterFailure;
 pub(crate) use open::Place as Site;
 pub use open::Verified;
+#[cfg(test)]
+pub(crate) use open::verify;
 
 /// How many releases lie between two checkpoints of the exposures.
 const CHECKPOINT_EVERY: u32 = 64;
@@ -364,6 +370,14 @@ impl Ledger {
             .next()
             .map(|a| a.exposures.to_vec())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn head_for_tests(&self, size: u64) -> Option<Head> {
+        self.peek().journal.head_at(size)
+    }
+
+    pub(crate) fn state_for_tests(&self) -> State {
+        self.peek().state.clone()
     }
 
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {

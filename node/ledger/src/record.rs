@@ -13,11 +13,13 @@ use obscura_model::ids::{
 use obscura_privacy::Mode;
 use std::fmt;
 
+use crate::journal::Mark;
+
 mod encoding;
 mod fields;
 mod words;
 
-pub(crate) use encoding::{decode, encode};
+pub(crate) use encoding::{decode, encode, holds_charges};
 pub(crate) use words::{Names, describe, said};
 
 /// What a person may do at a node.
@@ -274,4 +276,7 @@ pub(crate) enum Record {
         population: PopulationName,
         evidence: Vec<u8>,
     },
+    /// The charges of releases before the mark's head may be gone; what they added up to is in
+    /// the file that it names.
+    Compacted(Mark),
 }

@@ -5,6 +5,7 @@
 use super::fields::{get_blob, put_blob};
 use super::{Record, SubjectHash};
 use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
+use crate::journal::Mark;
 use crate::journal::frame::Entry;
 
 /// The version of every kind so far.
@@ -99,6 +100,10 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         } => {
             put_blob(to.put(population), evidence);
             LIFTED
+        }
+        Record::Compacted(mark) => {
+            mark.write(to, private);
+            Mark::KIND
         }
     }
 }
@@ -208,6 +213,12 @@ fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 
     }
 }
 
+/// Whether the private part of records of this kind is charges and nothing else, which
+/// compaction may drop once they are added up. Without it the record decodes to no codes.
+pub(crate) const fn holds_charges(kind: u16) -> bool {
+    kind == RELEASE_COMMITTED
+}
+
 /// The record that the journal stored.
 pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
     let Entry {
@@ -268,6 +279,7 @@ fn read(
             population: from.get()?,
             evidence: get_blob(from)?,
         },
+        Mark::KIND => Record::Compacted(Mark::read(from, private)?),
         _ => {
             return Err(InvalidBytes::Unknown {
                 kind,

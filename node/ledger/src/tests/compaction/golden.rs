@@ -1,0 +1,1 @@
+//! Golden files of a compacted ledger.
