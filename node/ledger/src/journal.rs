@@ -314,8 +314,8 @@ impl Journal {
         frames
             .iter()
             .for_each(|(_, frame)| self.tree.push(frame.leaf()));
-        let marks = frames.iter().filter_map(|(_, frame)| Marked::of(frame));
-        self.mark = marks.last().or(self.mark);
+        let mut marks = frames.iter().filter_map(|(_, frame)| Marked::of(frame));
+        self.mark = marks.next_back().or(self.mark);
         self.offset = start + bytes.len() as u64;
         self.last_time = time.unwrap_or(self.last_time);
         self.follow_tail()?;

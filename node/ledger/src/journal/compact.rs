@@ -115,6 +115,11 @@ impl Rewritten {
     pub(crate) fn length(&self) -> u64 {
         self.header.length
     }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [self.header.encode(), self.content.clone()].concat()
+    }
 }
 
 /// Makes the compacted form of a segment: records of kinds that `drops` names lose their private

@@ -198,9 +198,9 @@ impl Frame {
     /// The length that a frame's first bytes claim, if they are a frame's first bytes.
     pub(crate) fn length_at(bytes: &[u8]) -> Option<usize> {
         let prefix = bytes.get(..8)?;
-        let smallest = match prefix.first_chunk::<4>()? {
-            &MARKER => SMALLEST,
-            &REDUCED => SMALLEST_REDUCED,
+        let smallest = match *prefix.first_chunk::<4>()? {
+            MARKER => SMALLEST,
+            REDUCED => SMALLEST_REDUCED,
             _ => return None,
         };
         let length = u32::from_le_bytes(prefix.get(4..8)?.try_into().ok()?) as usize;
