@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::disk::{Disk, Fault};
 use super::world::*;
+use crate::journal::frame::Frame;
 use crate::journal::storage::Storage as _;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Site;
@@ -110,13 +111,18 @@ fn lengths(disk: &Disk) -> Vec<(String, usize)> {
         .collect()
 }
 
-/// The indexes of records that have no private part.
-fn dropped(disk: &Disk) -> Vec<u64> {
+/// All records as they are stored.
+fn frames(disk: &Disk) -> Vec<Frame> {
     let storage = Arc::new(disk.after_power_cut(1));
     let (journal, _) = Journal::open(storage, NODE, entropy(1), SEGMENT).unwrap();
-    let frames = super::journal::frames(&journal);
-    let dropped = frames.iter().filter(|frame| frame.dropped.is_some());
-    dropped.map(|frame| frame.index).collect()
+    super::journal::frames(&journal)
+}
+
+/// The size in the last mark, and the mark's record.
+fn mark(frames: &[Frame]) -> (u64, &Frame) {
+    let mark = frames.iter().rfind(|frame| frame.entry.kind == 60).unwrap();
+    let size = mark.entry.public[..8].try_into().unwrap();
+    (u64::from_le_bytes(size), mark)
 }
 
 #[test]
@@ -136,7 +142,6 @@ fn compaction_changes_nothing_that_anybody_asks_for() {
     );
     check_proofs(&ledger, &[head]);
     drop(ledger);
-    assert_eq!(dropped(&disk).len() as u64, compacted.records);
     let ledger = open(&disk).unwrap();
     assert_eq!(truth(&ledger, head.size), before, "after a new start");
     check_proofs(&ledger, &[head]);
@@ -144,6 +149,40 @@ fn compaction_changes_nothing_that_anybody_asks_for() {
     let exposures = ledger.peek_for_tests();
     drop(ledger);
     assert_eq!(open(&disk).unwrap().peek_for_tests(), exposures);
+}
+
+#[test]
+fn only_charges_are_dropped_and_every_opening_stays() {
+    let disk = Disk::default();
+    let ledger = grown(&disk, 7);
+    let before = frames(&disk);
+    let compacted = ledger.compact(NOW).unwrap();
+    let (after, mut dropped) = (frames(&disk), 0);
+    let up_to = mark(&after).0;
+    for (before, after) in before.into_iter().zip(&after) {
+        let goes = before.entry.kind == 15 && before.index < up_to;
+        dropped += u64::from(goes);
+        assert_eq!(before.leaf(), after.leaf());
+        assert_eq!(goes, after.dropped.is_some());
+        let expected = if goes { before.reduce() } else { before };
+        assert_eq!(&expected, after);
+    }
+    assert!(dropped > 3 && dropped == compacted.records);
+}
+
+#[test]
+fn a_mark_shows_a_head_and_hides_the_digest_of_the_base() {
+    let disk = Disk::default();
+    let ledger = grown(&disk, 4);
+    ledger.compact(NOW).unwrap();
+    let frames = frames(&disk);
+    let (size, mark) = mark(&frames);
+    let head = head_at(&ledger, size);
+    let public = [&size.to_le_bytes()[..], &head.root].concat();
+    assert_eq!(mark.entry.public, public);
+    let base = disk.bytes(&format!("base-{size:020}.exposures"));
+    let digest = obscura_model::ids::Digest::of(&base);
+    assert_eq!(mark.entry.private, digest.as_bytes());
 }
 
 #[test]
@@ -302,10 +341,7 @@ fn exposures_are_the_base_and_the_charges_since_and_nothing_else() {
         .map(|b| u64::from_le_bytes(b.try_into().unwrap()));
     let mut exposures: Vec<u64> = numbers.collect();
     assert_eq!(exposures.len(), CAPACITY as usize);
-    let frames = {
-        let storage = Arc::new(disk.after_power_cut(1));
-        super::journal::frames(&Journal::open(storage, NODE, entropy(1), SEGMENT).unwrap().0)
-    };
+    let frames = frames(&disk);
     let grid = obscura_privacy::CodeGrid::new(PRICE).unwrap();
     for frame in frames
         .iter()

@@ -91,6 +91,35 @@ fn a_frame_whose_checksum_was_made_good_again_is_found() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_damage_anywhere_is_found_or_harmless(
+        file: prop::sample::Index,
+        at: prop::sample::Index,
+        bytes in prop::collection::vec(any::<u8>(), 1..80),
+    ) {
+        let (disk, truth) = compacted();
+        let names = disk.names().unwrap();
+        let name = file.get(&names);
+        let copy = disk.with(name, |content| {
+            let at = at.index(content.len());
+            for (to, from) in content[at..].iter_mut().zip(&bytes) {
+                *to = *from;
+            }
+        });
+        let changed = copy.bytes(name) != disk.bytes(name);
+        match open(&copy) {
+            Ok(ledger) => {
+                prop_assert_eq!(super::truth(&ledger, truth.head.size), truth);
+                prop_assert!(!changed || !written(&disk).contains(name), "{} is damaged", name);
+            }
+            Err(error) => prop_assert!(error.is_fatal() && changed, "{:?}", error),
+        }
+    }
+}
+
 #[test]
 fn the_base_of_an_earlier_compaction_does_not_stand_for_the_last() {
     let disk = Disk::default();

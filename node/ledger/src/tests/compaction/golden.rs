@@ -56,6 +56,17 @@ fn the_golden_compacted_ledger_opens_to_what_it_said() {
 }
 
 #[test]
+fn todays_code_writes_the_golden_mark() {
+    let frames = frames(&stored("compacted-1"));
+    let marks = frames.iter().filter(|frame| frame.entry.kind == 60);
+    let marks: Vec<_> = marks.map(|frame| &frame.entry).collect();
+    assert_eq!(marks.len(), 1);
+    let record = crate::record::decode(marks[0]).unwrap();
+    assert!(matches!(record, crate::record::Record::Compacted(_)));
+    assert_eq!(crate::record::encode(&record), *marks[0]);
+}
+
+#[test]
 fn todays_code_compacts_the_golden_segments_to_the_golden_bytes() {
     let (before, after) = (stored("uncompacted-1"), stored("compacted-1"));
     let scan = crate::journal::scan(&before, NODE).unwrap();
