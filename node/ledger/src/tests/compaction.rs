@@ -14,7 +14,8 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::Site;
 use crate::state::State;
 use crate::{
-    Admission, Committed, Compacted, Error, Hash, Head, Ledger, Refusal, consistent, includes,
+    Account, Admission, Committed, Compacted, DatasetVersion, Error, Hash, Head, Ledger, NewData,
+    NewStudy, Refusal, consistent, includes,
 };
 
 mod crashes;
@@ -383,9 +384,61 @@ fn an_answer_is_found_through_an_index_from_before_the_compaction() {
     }
 }
 
+#[test]
+fn a_ledger_of_real_files_is_rehearsed_while_in_use_then_compacted_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Site {
+        segment_bytes: SEGMENT,
+        ..Site::on_disk(folder.path()).unwrap()
+    };
+    let ledger = Ledger::create_at(small, NODE, entropy(1), NOW).unwrap();
+    furnish(&ledger).unwrap();
+    wide_limits(&ledger, Mode::Protect).unwrap();
+    approve(&ledger, new_study(1, ANN, 100)).unwrap();
+    (0..9).for_each(|n| drop(answer(&ledger, ask(n), 1)));
+    let before = truth(&ledger, ledger.head().size);
+    let rehearsed = Ledger::compactable(folder.path(), NODE).unwrap();
+    assert_eq!(ledger.compact(NOW).unwrap(), rehearsed);
+    assert_eq!(
+        Ledger::verify(folder.path(), NODE).unwrap().head,
+        ledger.head()
+    );
+    drop(ledger);
+    let ledger = Ledger::open(folder.path(), NODE, entropy(2), NOW).unwrap();
+    assert_eq!(truth(&ledger, before.head.size), before);
+    let rest = Ledger::compactable(folder.path(), NODE).unwrap();
+    assert!(rest.segments <= 1, "{rest:?}");
+}
+
+/// A second dataset of the population, with a limit of its own, and study 250 on it.
+fn second_dataset(ledger: &Ledger) -> DatasetVersion {
+    let name = "other".parse().unwrap();
+    let mut ingest = ledger
+        .begin_ingest(&people_of(), &name, dataset_id(2))
+        .unwrap();
+    ingest.index([3; 16]).unwrap();
+    let data = NewData {
+        description: String::new(),
+        file_sha256: [8; 32],
+        rows: 1,
+        evidence: vec![],
+    };
+    let dataset = ledger.add_dataset(ingest, data, NOW).unwrap();
+    let own = limit(Account::Dataset(dataset.id), 400_000_000, Mode::Protect);
+    ledger.set_limit(own, NOW).unwrap();
+    let study = NewStudy {
+        dataset,
+        ..new_study(250, ANN, 100)
+    };
+    approve(ledger, study).unwrap();
+    dataset
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Answer,
+    /// From the second dataset.
+    Other,
     /// The release fails twice.
     GiveUp,
     Limit(u64, Mode),
@@ -398,7 +451,8 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let mode = prop_oneof![Just(Mode::Strict), Just(Mode::Protect)];
     let step = prop_oneof![
-        8 => Just(Step::Answer),
+        6 => Just(Step::Answer),
+        3 => Just(Step::Other),
         1 => Just(Step::GiveUp),
         1 => (100_000_000u64..900_000_000, mode).prop_map(|(rho, mode)| Step::Limit(rho, mode)),
         1 => Just(Step::Study),
@@ -410,9 +464,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Does one step; one that the rules refuse changes nothing. Both ledgers of a run get the same.
-fn step(ledger: &Ledger, n: u16, step: &Step) {
+fn step(ledger: &Ledger, n: u16, step: &Step, other: DatasetVersion) {
+    let asked = match step {
+        Step::Other => crate::AdmitRequest {
+            study: study_id(250),
+            dataset: other,
+            ..ask(n)
+        },
+        _ => ask(n),
+    };
     match step {
-        Step::Answer => match ledger.admit(ask(n), NOW) {
+        Step::Answer | Step::Other => match ledger.admit(asked, NOW) {
             Ok(Admission::Granted(permit)) => {
                 let noised = fold(ledger, permit, u64::from(n)).unwrap();
                 ledger
@@ -461,10 +523,12 @@ proptest! {
     fn a_ledger_that_compacts_at_any_points_stays_the_one_that_never_does(steps in steps()) {
         let (disk, twin) = (Disk::default(), Disk::default());
         let (mut disk, mut ledger, twin) = (disk.clone(), grown(&disk, 0), grown(&twin, 0));
+        let other = second_dataset(&ledger);
+        prop_assert_eq!(second_dataset(&twin), other);
         let mut heads = Vec::new();
         for (n, each) in (0..).zip(&steps) {
-            step(&ledger, n, each);
-            step(&twin, n, each);
+            step(&ledger, n, each, other);
+            step(&twin, n, each, other);
             match each {
                 Step::Compact => {
                     let size = ledger.head().size;
