@@ -66,28 +66,56 @@ fn every_truncation_and_addition_of_what_a_compaction_wrote_is_found() {
 }
 
 #[test]
-fn a_frame_whose_checksum_was_made_good_again_is_found() {
+fn appends_that_were_joined_with_all_checksums_made_good_again_are_found() {
     let (disk, _) = compacted();
-    for name in written(&disk)
-        .iter()
-        .filter(|name| name.ends_with(".journal"))
-    {
-        let bytes = disk.bytes(name);
-        let (header, salt) = (
-            bytes[..512].to_vec(),
-            <[u8; 16]>::try_from(&bytes[128..144]).unwrap(),
-        );
-        let mut content = Vec::new();
-        let mut offset = 512;
-        while let Some((mut frame, after)) =
-            crate::journal::frame::Frame::decode(&bytes, &salt, offset)
-        {
-            frame.count ^= 0x100;
-            content.extend(frame.encode(&salt, offset as u64));
+    let segments = written(&disk)
+        .into_iter()
+        .filter(|name| name.ends_with(".journal"));
+    for name in segments {
+        let bytes = disk.bytes(&name);
+        let (header, salt) = (&bytes[..512], bytes[128..144].try_into().unwrap());
+        let (mut frames, mut offset) = (Vec::new(), 512);
+        while let Some((frame, after)) = Frame::decode(&bytes, &salt, offset) {
+            frames.push(frame);
             offset = after;
         }
-        let copy = disk.with(name, |bytes| *bytes = [header, content].concat());
-        assert_found(&copy, name);
+        if frames.len() < 2 || frames.iter().any(|frame| frame.count != 1) {
+            continue;
+        }
+        let (count, mut joined) = (frames.len() as u16, header.to_vec());
+        for (frame, position) in frames.into_iter().zip(0..) {
+            let offset = joined.len() as u64;
+            let frame = Frame {
+                position,
+                count,
+                ..frame
+            };
+            joined.extend(frame.encode(&salt, offset));
+        }
+        assert_found(&disk.with(&name, |bytes| *bytes = joined), &name);
+        return;
+    }
+    panic!("no segment with several appends");
+}
+
+#[test]
+fn a_base_of_other_exposures_with_all_digests_made_good_again_is_found() {
+    let (disk, truth) = compacted();
+    let mut names = disk.names().unwrap().into_iter();
+    let name = names.find(|name| name.starts_with("base-")).unwrap();
+    let ledger = open(&disk.after_power_cut(1)).unwrap();
+    let (size, _) = mark(&frames(&disk));
+    let head = head_at(&ledger, size);
+    let mut accounts = truth.state.accounts.clone();
+    for forged in [0u64, 1] {
+        let entry = accounts.values_mut().next().unwrap();
+        Arc::make_mut(&mut entry.exposures).fill(forged);
+        let bytes = crate::base::encode(head, &accounts);
+        assert_eq!(bytes.len(), disk.bytes(&name).len());
+        assert_found(
+            &disk.with(&name, |content| *content = bytes),
+            "a forged base",
+        );
     }
 }
 
