@@ -20,7 +20,7 @@ pub(crate) mod segment;
 pub(crate) mod storage;
 mod stored;
 
-pub(crate) use compact::{Due, Mark, Marked, due, rewritten};
+pub(crate) use compact::{Compaction, Due, Marked, due, rewritten};
 pub use error::JournalError;
 pub(crate) use error::failed;
 use frame::{Entry, Frame};

@@ -360,6 +360,14 @@ impl Site {
 
 #[cfg(test)]
 impl Ledger {
+    pub(crate) fn head_for_tests(&self, size: u64) -> Option<Head> {
+        self.peek().journal.head_at(size)
+    }
+
+    pub(crate) fn state_for_tests(&self) -> State {
+        self.peek().state.clone()
+    }
+
     /// The exposures of the only population's account.
     pub(crate) fn peek_for_tests(&self) -> Vec<u64> {
         let inner = self.peek();
@@ -370,14 +378,6 @@ impl Ledger {
             .next()
             .map(|a| a.exposures.to_vec())
             .unwrap_or_default()
-    }
-
-    pub(crate) fn head_for_tests(&self, size: u64) -> Option<Head> {
-        self.peek().journal.head_at(size)
-    }
-
-    pub(crate) fn state_for_tests(&self) -> State {
-        self.peek().state.clone()
     }
 
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {

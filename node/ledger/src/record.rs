@@ -13,7 +13,7 @@ use obscura_model::ids::{
 use obscura_privacy::Mode;
 use std::fmt;
 
-use crate::journal::Mark;
+use crate::journal::Compaction;
 
 mod encoding;
 mod fields;
@@ -198,6 +198,9 @@ pub(crate) enum Record {
         journal: KeyId,
         created: UnixMillis,
     },
+    /// The charges of releases before the head that it names may be gone; what they added up to
+    /// is in the file whose digest it holds.
+    Compacted(Compaction),
     PopulationCreated {
         name: PopulationName,
         most_subjects: u64,
@@ -276,7 +279,4 @@ pub(crate) enum Record {
         population: PopulationName,
         evidence: Vec<u8>,
     },
-    /// The charges of releases before the mark's head may be gone; what they added up to is in
-    /// the file that it names.
-    Compacted(Mark),
 }

@@ -4,7 +4,7 @@
 //! there with their leaf hashes' openings, but for private parts that were dropped: those leave
 //! their commitment, so that the leaf hash still follows from what is kept. Which private parts
 //! may go is the typed layer's choice; before any goes it makes durable, outside the segments,
-//! what they added up to, and a record, the [`Mark`], that binds that to the journal.
+//! what they added up to, and a record, the [`Compaction`], that binds that to the journal.
 
 use obscura_model::ids::Digest;
 
@@ -17,7 +17,7 @@ use crate::codec::{InvalidBytes, Reader, Writer};
 
 /// What the record of a compaction says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct Compaction {
     /// Public: no record from this head on is without its private part.
     pub(crate) up_to: Head,
     /// Private: the SHA-256 of the file that holds what the dropped parts added up to at that
@@ -25,7 +25,7 @@ pub(crate) struct Mark {
     pub(crate) base: Digest,
 }
 
-impl Mark {
+impl Compaction {
     /// The kind of the record.
     pub(crate) const KIND: u16 = 60;
     /// The newest version of its encoding.
@@ -40,7 +40,7 @@ impl Mark {
         public: &mut Reader<'_>,
         private: &mut Reader<'_>,
     ) -> Result<Self, InvalidBytes> {
-        Ok(Mark {
+        Ok(Compaction {
             up_to: segment::read_head(public)?,
             base: private.get()?,
         })
@@ -50,7 +50,7 @@ impl Mark {
 /// A mark and the index of its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Marked {
-    pub(crate) mark: Mark,
+    pub(crate) mark: Compaction,
     pub(crate) index: u64,
 }
 
@@ -59,15 +59,15 @@ impl Marked {
     /// refuses the latter.
     pub(super) fn of(frame: &Frame) -> Option<Self> {
         let Entry {
-            kind: Mark::KIND,
-            version: Mark::VERSION,
+            kind: Compaction::KIND,
+            version: Compaction::VERSION,
             public,
             private,
         } = &frame.entry
         else {
             return None;
         };
-        let mark = Mark::read(&mut Reader::new(public), &mut Reader::new(private)).ok()?;
+        let mark = Compaction::read(&mut Reader::new(public), &mut Reader::new(private)).ok()?;
         let index = frame.index;
         Some(Marked { mark, index })
     }

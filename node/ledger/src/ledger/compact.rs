@@ -19,7 +19,7 @@ use crate::error::{Error, Refusal};
 use crate::index::Line;
 use crate::journal::merkle::Head;
 use crate::journal::storage::{Folder, Storage};
-use crate::journal::{self, Due, Mark};
+use crate::journal::{self, Compaction, Due};
 use crate::record::{Record, holds_charges};
 use crate::state::State;
 
@@ -55,7 +55,7 @@ impl Ledger {
     /// the ledger stops, and a new start finds the same state).
     pub fn compact(&self, now: UnixMillis) -> Result<Compacted, Error> {
         let mut inner = self.lock()?;
-        inner.quiet()?;
+        inner.no_release_open()?;
         let due = inner.journal.due();
         match inner.journal.old_head() {
             Some(up_to) if !due.is_empty() => {
@@ -97,8 +97,8 @@ pub(crate) fn rehearse(storage: &dyn Storage, journal: KeyId) -> Result<Compacte
 }
 
 impl Inner {
-    /// No release is open anywhere: compaction is blocked while an intent is.
-    fn quiet(&self) -> Result<(), Refusal> {
+    /// Compaction is blocked while any intent is open.
+    fn no_release_open(&self) -> Result<(), Refusal> {
         let mut open = self.state.populations.iter();
         match open.find(|(_, population)| population.open.is_some()) {
             Some((name, _)) => Err(Refusal::IntentOpen(name.clone())),
@@ -150,7 +150,7 @@ impl Inner {
 
     /// Makes the base and its mark durable, unless an interrupted compaction did.
     fn mark(&mut self, up_to: Head, bytes: &[u8], now: UnixMillis) -> Result<(), Error> {
-        let mark = Mark {
+        let mark = Compaction {
             up_to,
             base: Digest::of(bytes),
         };

@@ -5,7 +5,7 @@
 use super::fields::{get_blob, put_blob};
 use super::{Record, SubjectHash};
 use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
-use crate::journal::Mark;
+use crate::journal::Compaction;
 use crate::journal::frame::Entry;
 
 /// The version of every kind so far.
@@ -49,6 +49,10 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         Record::Genesis { journal, created } => {
             to.put(journal).put(created);
             GENESIS
+        }
+        Record::Compacted(mark) => {
+            mark.write(to, private);
+            Compaction::KIND
         }
         Record::LimitSet(limit) => {
             to.put(limit);
@@ -100,10 +104,6 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         } => {
             put_blob(to.put(population), evidence);
             LIFTED
-        }
-        Record::Compacted(mark) => {
-            mark.write(to, private);
-            Mark::KIND
         }
     }
 }
@@ -250,6 +250,7 @@ fn read(
             journal: from.get()?,
             created: from.get()?,
         },
+        Compaction::KIND => Record::Compacted(Compaction::read(from, private)?),
         LIMIT_SET => Record::LimitSet(from.get()?),
         SCIENTIST_LIMIT_SET => Record::ScientistLimitSet {
             person: from.get()?,
@@ -279,7 +280,6 @@ fn read(
             population: from.get()?,
             evidence: get_blob(from)?,
         },
-        Mark::KIND => Record::Compacted(Mark::read(from, private)?),
         _ => {
             return Err(InvalidBytes::Unknown {
                 kind,
