@@ -250,7 +250,6 @@ fn read(
             journal: from.get()?,
             created: from.get()?,
         },
-        Compaction::KIND => Record::Compacted(Compaction::read(from, private)?),
         LIMIT_SET => Record::LimitSet(from.get()?),
         SCIENTIST_LIMIT_SET => Record::ScientistLimitSet {
             person: from.get()?,
@@ -273,6 +272,7 @@ fn read(
         STOP_COUNTED => Record::StopCounted {
             population: from.get()?,
         },
+        Compaction::KIND => Record::Compacted(Compaction::read(from, private)?),
         POPULATION_STOPPED => Record::PopulationStopped {
             population: from.get()?,
         },
