@@ -39,7 +39,11 @@ fn open(disk: &Disk) -> Result<Ledger, Error> {
 
 /// The request with this number, below 1,024; an id keeps only some bits of its bytes.
 fn ask(n: u16) -> crate::AdmitRequest {
-    request(1, ANN, (n & 15) | (n >> 4) << 8)
+    ask_of(1, n)
+}
+
+fn ask_of(study: u8, n: u16) -> crate::AdmitRequest {
+    request(study, ANN, (n & 15) | (n >> 4) << 8)
 }
 
 /// A ledger with `releases` answers.
@@ -295,20 +299,20 @@ fn compaction_makes_room_where_there_are_charges() {
     );
 }
 
-/// Answers `releases` requests in which subject 0 adds `first`.
-fn with_first(disk: &Disk, first: i64, releases: u16) {
+/// Answers requests to which everybody contributes, or nobody does, and compacts.
+fn answered_with(disk: &Disk, everybody: bool) {
     let ledger = grown(disk, 0);
-    for n in 0..releases {
+    for n in 0..8 {
         let Ok(Admission::Granted(permit)) = ledger.admit(ask(n), NOW) else {
             panic!("not granted")
         };
-        let exposures = ledger.exposures(&permit).unwrap();
-        let mut sums = obscura_privacy::Accumulator::new(&permit, 1);
-        let mut sparse = obscura_privacy::Sparse::new();
-        sparse.add(0, first).unwrap();
-        sums.add(0, &[sparse], &exposures.slices()).unwrap();
-        let mut rng = <rand_chacha::ChaCha20Rng as rand::SeedableRng>::seed_from_u64(n.into());
-        let noised = sums.finish(permit).unwrap().add_noise(&mut rng).unwrap();
+        let noised = if everybody {
+            fold(&ledger, permit, u64::from(n)).unwrap()
+        } else {
+            let sums = obscura_privacy::Accumulator::new(&permit, 1);
+            let mut rng = <rand_chacha::ChaCha20Rng as rand::SeedableRng>::seed_from_u64(n.into());
+            sums.finish(permit).unwrap().add_noise(&mut rng).unwrap()
+        };
         ledger.commit(noised, NOW, |_, _| vec![7; 100]).unwrap();
     }
     ledger.compact(NOW).unwrap();
@@ -317,8 +321,8 @@ fn with_first(disk: &Disk, first: i64, releases: u16) {
 #[test]
 fn names_and_lengths_of_files_tell_nothing_about_anybody() {
     let (with, without) = (Disk::default(), Disk::default());
-    with_first(&with, 100, 8);
-    with_first(&without, 0, 8);
+    answered_with(&with, true);
+    answered_with(&without, false);
     assert_ne!(
         open(&with).unwrap().peek_for_tests(),
         open(&without).unwrap().peek_for_tests()

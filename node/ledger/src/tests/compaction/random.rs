@@ -1,5 +1,7 @@
 //! Random histories, compacted at random points, beside a twin that never is.
 
+use obscura_model::exposure::Rho;
+
 use super::*;
 
 /// A second dataset of the population, with a limit of its own, and study 250 on it.
@@ -59,9 +61,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn step(ledger: &Ledger, n: u16, step: &Step, other: DatasetVersion) {
     let asked = match step {
         Step::Other => crate::AdmitRequest {
-            study: study_id(250),
             dataset: other,
-            ..ask(n)
+            ..ask_of(250, n)
         },
         _ => ask(n),
     };
@@ -93,21 +94,6 @@ fn step(ledger: &Ledger, n: u16, step: &Step, other: DatasetVersion) {
     }
 }
 
-/// A state without the record indexes in it: a ledger that compacts has more records.
-fn without_indexes(mut state: State) -> impl PartialEq + std::fmt::Debug {
-    let outcomes: Vec<_> = state.requests.values().map(|entry| entry.outcome).collect();
-    let committed = outcomes
-        .iter()
-        .filter(|o| matches!(o, crate::state::Outcome::Committed(_)));
-    let committed = committed.count();
-    let keys: Vec<_> = std::mem::take(&mut state.requests).into_keys().collect();
-    for study in state.studies.values_mut() {
-        study.index = 0;
-        study.decision = study.decision.map(|(_, decision)| (0, decision));
-    }
-    (keys, committed, state)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -126,6 +112,11 @@ proptest! {
                     let size = ledger.head().size;
                     let before = truth(&ledger, size);
                     ledger.compact(NOW).unwrap();
+                    if ledger.head().size > size {
+                        // A record that changes nothing, where the other has its mark.
+                        let same = Rho::from_nano(10_000_000_000);
+                        twin.set_scientist_limit(None, same, vec![], NOW).unwrap();
+                    }
                     prop_assert_eq!(truth(&ledger, size), before);
                 }
                 Step::Checkpoint => {
@@ -150,9 +141,7 @@ proptest! {
         let ledger = open(&disk.after_power_cut(0)).unwrap();
         prop_assert_eq!(truth(&ledger, size), before);
         check_proofs(&ledger, &heads);
-        prop_assert!(
-            without_indexes(ledger.state_for_tests()) == without_indexes(twin.state_for_tests())
-        );
+        prop_assert!(ledger.state_for_tests() == twin.state_for_tests());
         for key in twin.answered(&ANN) {
             let (ours, theirs) = (ledger.release(&key).unwrap(), twin.release(&key).unwrap());
             prop_assert_eq!(ours.unwrap().into_body(), theirs.unwrap().into_body());
