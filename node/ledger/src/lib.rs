@@ -5,6 +5,7 @@
 //! only then applies. sled and the checkpoints are conveniences that can be deleted at any time.
 //! Nothing here reads a clock or owns randomness: both are arguments.
 
+mod base;
 mod checkpoint;
 mod codec;
 mod error;
@@ -20,11 +21,11 @@ mod tests;
 
 pub use codec::InvalidBytes;
 pub use error::{Error, Refusal};
-pub use journal::merkle::{Hash, Head, includes};
+pub use journal::merkle::{Hash, Head, consistent, includes};
 pub use journal::{Entropy, JournalError};
 pub use ledger::{
-    Admission, AdmitRequest, AfterFailure, CommitContext, Exposures, Ingest, Ledger, NewData,
-    NewPopulation, Verified,
+    Admission, AdmitRequest, AfterFailure, CommitContext, Compacted, Exposures, Ingest, Ledger,
+    NewData, NewPopulation, Verified,
 };
 pub use record::{
     Account, AccountInForce, DatasetVersion, Decision, Intent, LimitSet, NewStudy, RequestKey,

@@ -13,11 +13,13 @@ use obscura_model::ids::{
 use obscura_privacy::Mode;
 use std::fmt;
 
+use crate::journal::Compaction;
+
 mod encoding;
 mod fields;
 mod words;
 
-pub(crate) use encoding::{decode, encode};
+pub(crate) use encoding::{decode, encode, holds_charges};
 pub(crate) use words::{Names, describe, said};
 
 /// What a person may do at a node.
@@ -196,6 +198,9 @@ pub(crate) enum Record {
         journal: KeyId,
         created: UnixMillis,
     },
+    /// The charges of releases before the head that it names may be gone; what they added up to
+    /// is in the file whose digest it holds.
+    Compacted(Compaction),
     PopulationCreated {
         name: PopulationName,
         most_subjects: u64,

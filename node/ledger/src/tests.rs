@@ -2,6 +2,7 @@
 //! and loses what was not synced.
 
 mod admission;
+mod compaction;
 mod crashes;
 mod damage;
 mod disk;

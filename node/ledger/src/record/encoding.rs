@@ -5,6 +5,7 @@
 use super::fields::{get_blob, put_blob};
 use super::{Record, SubjectHash};
 use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
+use crate::journal::Compaction;
 use crate::journal::frame::Entry;
 
 /// The version of every kind so far.
@@ -48,6 +49,10 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         Record::Genesis { journal, created } => {
             to.put(journal).put(created);
             GENESIS
+        }
+        Record::Compacted(mark) => {
+            mark.write(to, private);
+            Compaction::KIND
         }
         Record::LimitSet(limit) => {
             to.put(limit);
@@ -208,6 +213,12 @@ fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 
     }
 }
 
+/// Whether the private part of records of this kind is charges and nothing else, which
+/// compaction may drop once they are added up. Without it the record decodes to no codes.
+pub(crate) const fn holds_charges(kind: u16) -> bool {
+    kind == RELEASE_COMMITTED
+}
+
 /// The record that the journal stored.
 pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
     let Entry {
@@ -261,6 +272,7 @@ fn read(
         STOP_COUNTED => Record::StopCounted {
             population: from.get()?,
         },
+        Compaction::KIND => Record::Compacted(Compaction::read(from, private)?),
         POPULATION_STOPPED => Record::PopulationStopped {
             population: from.get()?,
         },

@@ -77,6 +77,14 @@ pub(crate) fn describe(record: &Record, index: u64, names: &Names) -> (&'static 
                 which.version
             ),
         ),
+        Record::Compacted(mark) => (
+            "ledger compacted",
+            format!(
+                "The charges of the releases before entry {} were added up and their list was \
+                 dropped; every exposure stays what it was.",
+                mark.up_to.size
+            ),
+        ),
         Record::LimitSet(_)
         | Record::ScientistLimitSet { .. }
         | Record::Enrolled { .. }

@@ -55,6 +55,10 @@ impl State {
             Record::StopCounted { .. }
             | Record::PopulationStopped { .. }
             | Record::Lifted { .. } => self.apply_stop(record, at),
+            Record::Compacted(mark) if mark.up_to.size > at.index => {
+                Err(InvalidHistory::Range("the end of a compaction"))
+            }
+            Record::Compacted(_) => Ok(()),
         }
     }
 
@@ -381,7 +385,9 @@ impl State {
             let entry = self.accounts.get_mut(&account.account);
             let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
             entry.releases += 1;
-            if codes.len() != entry.exposures.len() {
+            // Only a release whose charges are counted already can be without their list.
+            let dropped = codes.is_empty() && !at.charge;
+            if codes.len() != entry.exposures.len() && !dropped {
                 return Err(InvalidHistory::Range("the number of charges"));
             }
             if let Some(charges) = &charges {
