@@ -678,8 +678,9 @@ impl Run {
         for (book, seen) in oracle.books.iter().zip(&seen.books) {
             assert_eq!(seen.exposures, book.exposures);
             assert_eq!((seen.meter, seen.keys), (book.meter, book.keys));
-            let joined = &oracle.people[book.population].joined;
-            invariants::meter_covers_every_exposure(seen, |slot| joined.contains(&slot));
+            let people = &oracle.people[book.population];
+            let waits = |slot| people.joined.contains(&slot) || people.dead.contains(&slot);
+            invariants::meter_covers_every_exposure(seen, waits);
             invariants::the_guarantee_is_the_highest_limit_ever(seen, book.highest);
         }
         let people = [ANN, BOB].map(|who| (who, oracle.taken_by(who))).into();

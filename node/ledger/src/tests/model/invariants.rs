@@ -35,7 +35,8 @@ pub(super) struct Charged<'a> {
     pub(super) after: Vec<Vec<u64>>,
 }
 
-/// Every exposure is at most the meter; somebody who was two subjects may be above it and waits.
+/// Every exposure is at most the meter. Somebody who was two subjects may be above it and waits,
+/// and so may an index that such a person left.
 pub(super) fn meter_covers_every_exposure(book: &SeenBook, waits: impl Fn(usize) -> bool) {
     for (slot, exposure) in book.exposures.iter().enumerate() {
         assert!(

@@ -78,6 +78,9 @@ pub(super) struct Ask {
     pub(super) restarted: bool,
 }
 
+/// The slots with rows in a version, each with the id that they came under.
+pub(super) type Rows = Vec<(usize, u8)>;
+
 /// A price that was counted.
 #[derive(Debug, Clone)]
 pub(super) struct Counted {
@@ -108,7 +111,7 @@ pub(super) struct Oracle {
     pub(super) books: Vec<Book>,
     pub(super) people: Vec<People>,
     /// The population of each dataset, and the slots with rows of each version.
-    pub(super) datasets: Vec<(usize, Vec<Vec<(usize, u8)>>)>,
+    pub(super) datasets: Vec<(usize, Vec<Rows>)>,
     pub(super) rights: Vec<Right>,
     pub(super) projects: Vec<Project>,
     pub(super) every: u64,
