@@ -26,17 +26,20 @@ mod commit;
 mod compact;
 mod data;
 mod failure;
+mod grants;
 mod open;
 mod owner;
+mod projects;
 mod show;
 mod studies;
+mod subjects;
 
 pub use admit::{Admission, AdmitRequest, Exposures};
 pub use commit::CommitContext;
 pub use compact::Compacted;
 #[cfg(test)]
 pub(crate) use compact::rehearse;
-pub use data::{Ingest, NewData, NewPopulation};
+pub use data::{Indexed, Ingest, NewData, NewPopulation};
 pub use failure::AfterFailure;
 pub(crate) use open::Place as Site;
 pub use open::Verified;
@@ -378,6 +381,12 @@ impl Ledger {
             .next()
             .map(|a| a.exposures.to_vec())
             .unwrap_or_default()
+    }
+
+    /// The exposures of one account.
+    pub(crate) fn exposures_for_tests(&self, account: &crate::Account) -> Vec<u64> {
+        let inner = self.peek();
+        inner.state.accounts[account].exposures.to_vec()
     }
 
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {

@@ -10,5 +10,7 @@ mod failures;
 mod golden;
 mod journal;
 mod model;
+mod projects;
 mod races;
+mod subjects;
 mod world;
