@@ -25,14 +25,17 @@ mod admit;
 mod commit;
 mod data;
 mod failure;
+mod grants;
 mod open;
 mod owner;
+mod projects;
 mod show;
 mod studies;
+mod subjects;
 
 pub use admit::{Admission, AdmitRequest, Exposures};
 pub use commit::CommitContext;
-pub use data::{Ingest, NewData, NewPopulation};
+pub use data::{Indexed, Ingest, NewData, NewPopulation};
 pub use failure::AfterFailure;
 pub(crate) use open::Place as Site;
 pub use open::Verified;

@@ -23,15 +23,15 @@ pub use error::{Error, Refusal};
 pub use journal::merkle::{Hash, Head, includes};
 pub use journal::{Entropy, JournalError};
 pub use ledger::{
-    Admission, AdmitRequest, AfterFailure, CommitContext, Exposures, Ingest, Ledger, NewData,
-    NewPopulation, Verified,
+    Admission, AdmitRequest, AfterFailure, CommitContext, Exposures, Indexed, Ingest, Ledger,
+    NewData, NewPopulation, Verified,
 };
 pub use record::{
-    Account, AccountInForce, DatasetVersion, Decision, Intent, LimitSet, NewStudy, RequestKey,
-    Role, Secrets, StudyRelease, SubjectHash,
+    Account, AccountInForce, Authority, DatasetVersion, Decision, Intent, LimitSet, Mark, NewGrant,
+    NewStudy, RequestKey, Role, Secrets, StudyRelease, SubjectHash,
 };
 pub use state::{InvalidHistory, MOST_STOPS};
 pub use views::{
-    AccountView, Committed, DatasetView, LogEntry, OpenIntent, Person, PopulationView, ReleaseRuns,
-    Said, StudyState, StudyView,
+    AccountView, Committed, DatasetView, GrantState, GrantView, LogEntry, Marked, OpenIntent,
+    Person, PopulationView, ProjectView, ReleaseRuns, Said, StudyState, StudyView,
 };

@@ -120,6 +120,7 @@ fn study() -> NewStudy {
         name: name.parse::<ReleaseName>().unwrap(),
         price: Rho::from_nano(*price),
         times: 100,
+        ..new_study(1, ANN, 1).releases.remove(0)
     });
     NewStudy {
         releases: releases.collect(),
@@ -131,7 +132,10 @@ fn ask(request: u16, release: usize) -> AdmitRequest {
     let (name, sigma, _) = RELEASES[release];
     let digest = obscura_model::ids::Digest::of(name.as_bytes());
     AdmitRequest {
-        release: name.parse().unwrap(),
+        authority: crate::Authority::Study {
+            study: study_id(1),
+            release: name.parse().unwrap(),
+        },
         shape: shape_with(sigma),
         body_digest: digest,
         ..self::request(1, ANN, request)
@@ -201,7 +205,9 @@ impl Run {
         for subject in 0..SUBJECTS {
             let mut sparse = Sparse::new();
             sparse.add(0, contribution(subject)).unwrap();
-            sums.add(subject, &[sparse], &exposures.slices()).unwrap();
+            let slices = exposures.slices();
+            sums.add(subject, &[sparse], exposures.known(&slices))
+                .unwrap();
         }
         let mut rng = ChaCha20Rng::seed_from_u64(permit.intent());
         let noised = sums.finish(permit).unwrap().add_noise(&mut rng).unwrap();
