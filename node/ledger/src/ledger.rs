@@ -361,6 +361,12 @@ impl Ledger {
             .unwrap_or_default()
     }
 
+    /// The exposures of one account.
+    pub(crate) fn exposures_for_tests(&self, account: &crate::Account) -> Vec<u64> {
+        let inner = self.peek();
+        inner.state.accounts[account].exposures.to_vec()
+    }
+
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {
         self.peek().journal.leaf(index).unwrap()
     }

@@ -9,5 +9,7 @@ mod failures;
 mod golden;
 mod journal;
 mod model;
+mod projects;
 mod races;
+mod subjects;
 mod world;

@@ -104,6 +104,26 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
         | Record::IntentPoisoned { .. } => write_release(record, to, private),
+        Record::StopCounted { .. } | Record::PopulationStopped { .. } | Record::Lifted { .. } => {
+            write_stop(record, to)
+        }
+        Record::ProjectOpened { .. }
+        | Record::JoinAsked { .. }
+        | Record::MemberConfirmed { .. }
+        | Record::MemberRemoved { .. }
+        | Record::ProjectLimitSet { .. }
+        | Record::GrantGiven(_)
+        | Record::GrantRevoked { .. }
+        | Record::GrantSuspended { .. } => new::write_project(record, to),
+        Record::SubjectsMarked { .. }
+        | Record::SubjectsReadmitted { .. }
+        | Record::SubjectsRekeyed { .. }
+        | Record::PopulationsMerged { .. } => new::write_subjects(record, to, private),
+    }
+}
+
+fn write_stop(record: &Record, to: &mut Writer) -> u16 {
+    match record {
         Record::StopCounted { population } => {
             to.put(population);
             STOP_COUNTED
@@ -119,18 +139,7 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
             put_blob(to.put(population), evidence);
             LIFTED
         }
-        Record::ProjectOpened { .. }
-        | Record::JoinAsked { .. }
-        | Record::MemberConfirmed { .. }
-        | Record::MemberRemoved { .. }
-        | Record::ProjectLimitSet { .. }
-        | Record::GrantGiven(_)
-        | Record::GrantRevoked { .. }
-        | Record::GrantSuspended { .. } => new::write_project(record, to),
-        Record::SubjectsMarked { .. }
-        | Record::SubjectsReadmitted { .. }
-        | Record::SubjectsRekeyed { .. }
-        | Record::PopulationsMerged { .. } => new::write_subjects(record, to, private),
+        _ => 0,
     }
 }
 

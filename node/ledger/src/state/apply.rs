@@ -44,7 +44,7 @@ impl State {
             | Record::SubjectsMarked { .. }
             | Record::SubjectsReadmitted { .. }
             | Record::SubjectsRekeyed { .. }
-            | Record::PopulationsMerged { .. } => self.apply_subjects(record, at),
+            | Record::PopulationsMerged { .. } => self.apply_subjects(record),
             Record::ProjectOpened { .. }
             | Record::JoinAsked { .. }
             | Record::MemberConfirmed { .. }

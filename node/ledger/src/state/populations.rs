@@ -27,13 +27,13 @@ use std::sync::Arc;
 use obscura_model::exposure::{DeltaCharge, Limit, Rho};
 use obscura_model::ids::PopulationName;
 
-use super::apply::{Applied, At};
+use super::apply::Applied;
 use super::subjects::Moves;
 use super::{AccountEntry, InvalidHistory, MOST_STOPS, State};
 use crate::record::{Account, Intent, LimitSet, Record, SubjectHash};
 
 impl State {
-    pub(super) fn apply_subjects(&mut self, record: Record, _at: At) -> Applied {
+    pub(super) fn apply_subjects(&mut self, record: Record) -> Applied {
         match record {
             Record::SubjectsAdded {
                 population,
