@@ -327,10 +327,16 @@ fn warnings(
         }
     }
     let project = node.ledger.project(face.study.project());
-    if let Some((Some(limit), taken)) = project.map(|p| (p.limit, p.taken))
-        && price > limit.saturating_sub(taken)
-    {
-        warnings.push("it is over the limit of its project".to_owned());
+    match project.map(|p| (p.limit, p.taken)) {
+        Some((Some(limit), taken)) if price > limit.saturating_sub(taken) => {
+            warnings.push("it is over the limit of its project".to_owned());
+        }
+        Some((None, _)) => warnings.push(
+            "no limit is set for its project or for every scientist: nothing can be released \
+             until you set one"
+                .to_owned(),
+        ),
+        Some((Some(_), _)) | None => {}
     }
     if let (Some(limit), used) = node.scientist_share(&face.view.scientist)
         && price > limit.saturating_sub(used)
