@@ -89,7 +89,14 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
         documents.push(views::preview(&preview, supposed));
         lines.push(line(wish_words, &preview, supposed, session.details));
         words.clone_from(&preview.words);
-        notes.extend(notes_of(&preview));
+        notes.extend(words::preview_notes(&preview));
+        if preview
+            .margins(1)
+            .iter()
+            .any(|m| m.like_a_study_of.is_some())
+        {
+            notes.insert(words::LIKE_A_STUDY.to_owned());
+        }
     }
     let mut header = vec!["Asked", "Margins, 95 in 100", "Exposure"];
     if session.details {
@@ -105,26 +112,6 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
         text.push_str(&format!("\n{}\n", wrapped(&note, 0)));
     }
     Ok(Report::new(text, json!({ "previews": documents })))
-}
-
-/// What to look at twice, and whether to ask for coverage.
-fn notes_of(preview: &Preview) -> Vec<String> {
-    let mut notes: Vec<_> = preview
-        .warnings
-        .iter()
-        .map(|warning| format!("Look twice: {warning}"))
-        .collect();
-    if preview.proposes_coverage() {
-        notes.push(words::COVERAGE.to_owned());
-    }
-    if preview
-        .margins(1)
-        .iter()
-        .any(|m| m.like_a_study_of.is_some())
-    {
-        notes.push(words::LIKE_A_STUDY.to_owned());
-    }
-    notes
 }
 
 /// "sigma of count 3.2, ".

@@ -4,7 +4,7 @@ use obscura_client::model::exposure::{Limit, Mode, Rho, epsilon};
 use obscura_client::model::ids::UnixMillis;
 use obscura_client::model::odds;
 use obscura_client::model::study::ReleaseOptions;
-use obscura_client::{Account, AccountLimit, OutputMargin, Share, export};
+use obscura_client::{Account, AccountLimit, OutputMargin, Preview, Share, export};
 
 use super::tables::wrapped;
 
@@ -169,6 +169,16 @@ pub(crate) fn earlier(committed: UnixMillis) -> String {
         "You asked this on {}; this is that answer. It added nothing. Say --again for a new one.",
         committed.date()
     )
+}
+
+/// What to look at twice before asking, and whether to ask for coverage.
+pub(crate) fn preview_notes(preview: &Preview) -> Vec<String> {
+    let warnings = preview.warnings.iter();
+    let mut notes: Vec<_> = warnings.map(|w| format!("Look twice: {w}")).collect();
+    if preview.proposes_coverage() {
+        notes.push(COVERAGE.to_owned());
+    }
+    notes
 }
 
 /// What is added to a question, as sentences with a space behind each.
