@@ -6,10 +6,14 @@
 
 mod advice;
 mod aggregate;
+mod call;
 mod compare;
+mod days;
+mod labels;
 mod outputs;
 mod row;
 mod select;
+mod texts;
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
@@ -73,18 +77,30 @@ fn place(expr: &Expr) -> Location {
             | Expr::IsNull(inner)
             | Expr::IsNotNull(inner)
             | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
             | Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner)
             | Expr::UnaryOp { op: _, expr: inner }
             | Expr::Between { expr: inner, .. }
             | Expr::InList { expr: inner, .. }
             | Expr::InSubquery { expr: inner, .. }
             | Expr::Like { expr: inner, .. }
+            | Expr::ILike { expr: inner, .. }
+            | Expr::Extract { expr: inner, .. }
+            | Expr::Ceil { expr: inner, .. }
+            | Expr::Floor { expr: inner, .. }
+            | Expr::Substring { expr: inner, .. }
+            | Expr::Trim { expr: inner, .. }
             | Expr::Cast { expr: inner, .. } => inner,
             Expr::Identifier(ident) => return ident.span.start,
             Expr::CompoundIdentifier(parts) => {
                 return parts.first().map_or_else(Location::empty, |i| i.span.start);
             }
             Expr::Value(value) => return value.span.start,
+            Expr::TypedString(typed) => return typed.value.span.start,
+            Expr::Interval(interval) => &interval.value,
             Expr::Function(function) => return function_place(function),
             Expr::Case { case_token, .. } => return case_token.0.span.start,
             Expr::Subquery(query)
@@ -124,7 +140,8 @@ fn kind(expr: &Expr) -> &'static str {
             "matching texts by a pattern"
         }
         Expr::Tuple(_) => "a list of values here",
-        Expr::Interval(_) | Expr::TypedString(_) | Expr::AtTimeZone { .. } => "a time",
+        Expr::Interval(_) => "an interval here",
+        Expr::TypedString(_) | Expr::AtTimeZone { .. } => "a time",
         Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => "* here",
         _ => "this expression",
     }

@@ -1,0 +1,5 @@
+//! The page of the language.
+/// x
+pub fn page() -> String {
+    String::new()
+}
