@@ -23,6 +23,7 @@ pub(crate) use codes::Codes;
 pub(crate) use cost::{cost_of_any, cost_of_bool, cost_of_num};
 pub(crate) use kind::{Same, is_date, same};
 pub(crate) use missing::{Mask, known_from, mask};
+pub(crate) use pattern::MOST_CHARACTERS as MOST_PATTERN_CHARACTERS;
 pub(crate) use pattern::{Pattern, PatternError, PatternKind};
 pub(crate) use print::{Printer, identifier, literal, output_name};
 pub(crate) use text::Text;

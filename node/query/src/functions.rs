@@ -196,6 +196,15 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Function> {
     FUNCTIONS.iter().flat_map(|(_, table)| table.iter())
 }
 
+/// Every example of the page.
+#[cfg(test)]
+pub(crate) fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let signs = operators::OPERATORS.iter().map(|o| o.example);
+    signs
+        .chain(all().map(|f| f.example))
+        .filter(|(text, _)| !text.is_empty())
+}
+
 /// The bounds of argument number `index`; nothing if it is always missing.
 fn range(arguments: &[Extent<'_>], index: usize) -> Option<Interval> {
     arguments.get(index).and_then(|a| a.interval)

@@ -16,6 +16,13 @@ pub(crate) const MOST_DEPTH: usize = 50;
 /// The most operators.
 pub(crate) const MOST_OPERATORS: usize = 1_000;
 
+/// The limits on the text, for the page of the language.
+pub(crate) const SIZES: [(&str, usize); 3] = [
+    ("words and signs", MOST_TOKENS),
+    ("operators", MOST_OPERATORS),
+    ("nesting", MOST_DEPTH),
+];
+
 /// The tokens of a text within the limits.
 pub(crate) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     // Cheap and before the tokeniser: more marks than tokens are allowed is too many.

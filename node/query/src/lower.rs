@@ -35,6 +35,25 @@ const MOST_DEPTH: usize = 200;
 /// The most typed nodes: a simple CASE repeats what it compares in each arm.
 const MOST_NODES: usize = 10_000;
 
+/// The limits on expressions, for the page of the language.
+pub(crate) const SIZES: [(&str, usize); 4] = [
+    ("parts of expressions, each copy counted", MOST_NODES),
+    (
+        "characters of a text that is put together",
+        call::MOST_CHARACTERS as usize,
+    ),
+    (
+        "characters of a pattern",
+        crate::expr::MOST_PATTERN_CHARACTERS,
+    ),
+    ("patterns", MOST_NODES / texts::NODES_PER_PATTERN),
+];
+
+/// What is refused and what to do instead, for the page of the language.
+pub(crate) fn refused() -> impl Iterator<Item = (String, &'static str)> {
+    advice::page()
+}
+
 struct Lowering<'a> {
     description: &'a Description,
     lists: &'a CodeLists,

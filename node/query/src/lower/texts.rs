@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::sql::CODE_LIST;
 
 /// What compiling a pattern counts, in nodes: the most nodes bound the number of patterns.
-const NODES_PER_PATTERN: usize = 100;
+pub(super) const NODES_PER_PATTERN: usize = 100;
 
 impl Lowering<'_> {
     /// A text.
