@@ -107,6 +107,7 @@ fn place(expr: &Expr) -> Location {
             | Expr::InSubquery { expr: inner, .. }
             | Expr::Like { expr: inner, .. }
             | Expr::ILike { expr: inner, .. }
+            | Expr::SimilarTo { expr: inner, .. }
             | Expr::Extract { expr: inner, .. }
             | Expr::Ceil { expr: inner, .. }
             | Expr::Floor { expr: inner, .. }
@@ -185,6 +186,7 @@ impl Lowering<'_> {
         let begins = place(expr);
         let at = match expr {
             Expr::Cast { .. } => self.places.before(begins, Keyword::CAST),
+            Expr::SimilarTo { .. } => self.places.after(begins, &[Keyword::SIMILAR]),
             Expr::Like { .. } => self.places.after(begins, &[Keyword::LIKE]),
             Expr::InSubquery { subquery, .. } => body_place(&subquery.body),
             _ => begins,

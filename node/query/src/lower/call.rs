@@ -81,9 +81,9 @@ impl Lowering<'_> {
             Expr::Trim {
                 expr,
                 trim_where,
-                trim_what: None,
+                trim_what,
                 trim_characters: None,
-            } => {
+            } if is_space(trim_what.as_deref()) => {
                 let name = match trim_where {
                     None | Some(TrimWhereField::Both) => "TRIM",
                     Some(TrimWhereField::Leading) => "LTRIM",
@@ -131,6 +131,10 @@ impl Lowering<'_> {
             distinct,
             arguments,
         } = call(function)?;
+        if advice::is_aggregate(&name) {
+            let reason = format!("{name} cannot stand inside an expression");
+            return Err(Refusal::at(at, reason).suggest(advice::INSIDE));
+        }
         absent(!distinct, at, "DISTINCT here")?;
         let arguments = arguments
             .into_iter()
@@ -434,6 +438,11 @@ impl Lowering<'_> {
             None => Err(not_part(at, "a cast")),
         }
     }
+}
+
+/// Whether spaces are trimmed, as by default.
+fn is_space(what: Option<&Expr>) -> bool {
+    what.is_none_or(|what| super::compare::text_literal(what) == Some(" "))
 }
 
 /// The name of a type to cast to, as the table of functions has it.

@@ -258,7 +258,7 @@ impl Lowering<'_> {
                 let [value, low, high] = boxes(list, Text::Null);
                 let above = Bool::CompareTexts(Comparison::GreaterOrEqual, value.clone(), low);
                 let below = Bool::CompareTexts(Comparison::LessOrEqual, value, high);
-                let both = Bool::and(above, below);
+                let both = Bool::and(self.maybe_not(above, false), self.maybe_not(below, false));
                 Ok(Any::Bool(if negated {
                     Bool::Not(Box::new(both))
                 } else {

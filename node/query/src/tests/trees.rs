@@ -132,11 +132,7 @@ fn leaves() -> Trees {
         2 => prop::sample::select(vec![DX, 7usize]).prop_map(category),
         2 => prop::sample::select(TEXTS.to_vec()).prop_map(|t| Text::Literal(t.to_owned())),
     ];
-    let truth = prop_oneof![
-        Just(Bool::Column(5)),
-        Just(Bool::Null),
-        any::<bool>().prop_map(Bool::Literal)
-    ];
+    let truth = prop_oneof![Just(Bool::Column(5)), any::<bool>().prop_map(Bool::Literal)];
     Trees {
         num: num.boxed(),
         date: date.boxed(),
