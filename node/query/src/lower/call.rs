@@ -387,10 +387,8 @@ impl Lowering<'_> {
         let value = self.any(inner)?;
         let wanted = |from| functions::cast(from, to);
         let (from, value) = match (value, to) {
-            (Any::Null, "VARCHAR") => return Ok(Any::Text(Text::Null)),
-            (Any::Null, "BOOLEAN") => return Ok(Any::Bool(Bool::Null)),
-            (Any::Null, "DATE") => return Ok(Any::Date(Num::Null)),
-            (Any::Null, _) => return Ok(Any::Num(Num::Null)),
+            // NULL has no type, in the canonical text either: its place gives it one.
+            (Any::Null, _) => return Ok(Any::Null),
             // What is of the type already stays as it is.
             (value @ Any::Num(_), "DOUBLE")
             | (value @ Any::Date(_), "DATE")

@@ -113,6 +113,7 @@ impl Lowering<'_> {
             Same::Bools(list) => {
                 let [a, b] = boxes(list, Bool::Null);
                 match (*a, *b, equality) {
+                    (Bool::Null, _, Some(_)) | (_, Bool::Null, Some(_)) => return Ok(Any::Null),
                     (b, Bool::Literal(v), Some(negated)) | (Bool::Literal(v), b, Some(negated)) => {
                         if v == negated {
                             Bool::Not(Box::new(b))
