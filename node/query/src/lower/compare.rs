@@ -290,6 +290,8 @@ impl Lowering<'_> {
         }
         self.node(list.len(), at)?;
         let value = match self.any(expr)? {
+            // The list says of which type NULL is.
+            Any::Null if list.iter().all(|i| text_literal(i).is_some()) => Any::Text(Text::Null),
             Any::Null => Any::Num(Num::Null),
             other => other,
         };
