@@ -7,6 +7,7 @@
 mod advice;
 mod aggregate;
 mod call;
+mod cast;
 mod compare;
 mod days;
 mod labels;

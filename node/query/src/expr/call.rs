@@ -24,14 +24,13 @@ impl Call {
     pub(crate) fn gives(&self) -> Gives {
         match self.function.gives {
             Gives::Same => {
-                let typed = self.arguments.iter().map(|argument| match argument {
-                    Any::Num(_) | Any::Null => Gives::Number,
-                    Any::Date(_) => Gives::Date,
-                    Any::Bool(_) => Gives::Truth,
-                    Any::Text(_) | Any::Category(_) => Gives::Text,
-                });
                 // They are all of one type.
-                typed.last().unwrap_or(Gives::Number)
+                match self.arguments.last() {
+                    Some(Any::Num(_) | Any::Null) | None => Gives::Number,
+                    Some(Any::Date(_)) => Gives::Date,
+                    Some(Any::Bool(_)) => Gives::Truth,
+                    Some(Any::Text(_) | Any::Category(_)) => Gives::Text,
+                }
             }
             other => other,
         }

@@ -91,17 +91,19 @@ fn where_true(condition: &Bool, known: &mut BTreeSet<usize>) {
             negated: false,
         } => where_true(value, known),
         // NOT of a node that is missing with each of its parts is TRUE only where they are known.
-        Bool::Not(inner) => match inner.as_ref() {
-            leaf @ (Bool::Column(_)
+        Bool::Not(inner) => {
+            if let leaf @ (Bool::Column(_)
             | Bool::CompareTexts(_, _, _)
             | Bool::InTexts { value: _, list: _ }
             | Bool::Matches {
                 value: _,
                 pattern: _,
             }
-            | Bool::InCodes { value: _, codes: _ }) => where_true(leaf, known),
-            _ => {}
-        },
+            | Bool::InCodes { value: _, codes: _ }) = inner.as_ref()
+            {
+                where_true(leaf, known);
+            }
+        }
         Bool::Is {
             value: _,
             truth: _,

@@ -291,8 +291,10 @@ fn cast(call: &Call, to: &str, row: &[Field]) -> Option<Value> {
     }
 }
 
+type Says = fn(&str) -> bool;
+
 /// Regular expressions with what they say, written by hand.
-pub(in crate::tests) const REGEXES: [(&str, fn(&str) -> bool); 5] = [
+pub(in crate::tests) const REGEXES: [(&str, Says); 5] = [
     ("^E1[01]", |t| t.starts_with("E10") || t.starts_with("E11")),
     ("[0-9]+$", |t| t.ends_with(|c: char| c.is_ascii_digit())),
     ("(a+)+$", |t| t.ends_with('a')),
