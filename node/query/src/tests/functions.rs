@@ -638,3 +638,36 @@ fn a_category_is_a_text_in_expressions() {
     let filter = query.definition().filter.clone().unwrap();
     assert!(matches!(filter, Bool::CompareTexts(_, _, _)));
 }
+
+#[test]
+fn what_a_function_needs_is_known_where_it_has_a_value() {
+    let known = |condition: &str| {
+        let query = where_is(condition).unwrap();
+        let known = known_from(query.definition().filter.as_ref());
+        known.into_iter().collect::<Vec<usize>>()
+    };
+    // The second argument of NULLIF may be missing: then nothing equals it.
+    assert_eq!(known("NULLIF(bmi, CAST(note AS DOUBLE)) > 3"), [3]);
+    assert_eq!(known("COALESCE(bmi, CAST(note AS DOUBLE)) > 3"), []);
+    assert_eq!(known("LENGTH(note) > 1 AND note NOT LIKE 'x'"), [NOTE]);
+    assert_eq!(known("smoker IS TRUE"), [5]);
+    assert_eq!(known("smoker IS NOT FALSE"), []);
+    assert_eq!(known("note IS DISTINCT FROM dx"), []);
+    assert_eq!(known("DATEDIFF('day', day, born) > 3"), [DAY, BORN]);
+    let scope = Scope::of_table(&rich(), 0);
+    let mask = |text: &str| mask(&counted(text), &known_from(None), &scope);
+    assert_eq!(mask("COALESCE(bmi, age)"), Mask::Everything);
+    assert_eq!(mask("age % 3"), Mask::Everything);
+    assert_eq!(mask("EXTRACT(YEAR FROM born)"), Mask::Everything);
+    assert_eq!(mask("FLOOR(bmi)"), Mask::Columns([3].into()));
+    assert_eq!(mask("LENGTH(note)"), Mask::Columns([NOTE].into()));
+    for partial in [
+        "LN(bmi)",
+        "3 % age",
+        "NULLIF(age, 3)",
+        "day + age",
+        "CAST(note AS DATE)",
+    ] {
+        assert!(matches!(mask(partial), Mask::Expression(_)), "{partial}");
+    }
+}
