@@ -64,7 +64,8 @@ impl Meter {
         if matches!(token.token, Token::Whitespace(_) | Token::EOF) {
             return Ok(());
         }
-        if self.tokens == 0 && !is_word(&token.token, Keyword::SELECT) {
+        let begins = [Keyword::SELECT, Keyword::WITH];
+        if self.tokens == 0 && !begins.iter().any(|word| is_word(&token.token, *word)) {
             return Err(Refusal::at(place, "a query is one SELECT")
                 .suggest("start with SELECT, such as SELECT COUNT(*) FROM the dataset"));
         }

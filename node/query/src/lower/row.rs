@@ -51,8 +51,8 @@ impl Lowering<'_> {
     fn dispatch(&mut self, expr: &Expr) -> Result<Any, Refusal> {
         match expr {
             Expr::Nested(inner) => self.any(inner),
-            Expr::Identifier(ident) => {
-                let column = self.column(ident)?;
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                let column = self.column_of(expr)?;
                 Ok(match self.scope.get(column).map(|c| &c.domain) {
                     Some(Domain::Category {
                         values: _,
@@ -99,12 +99,10 @@ impl Lowering<'_> {
                 else_result.as_deref(),
                 place(expr),
             ),
-            Expr::Function(function) => self.function(call(function)?, place(expr)),
-            Expr::CompoundIdentifier(_) => Err(Refusal::at(
-                place(expr),
-                "a name with a dot is not part of the query language",
-            )
-            .suggest("write the column's name alone")),
+            Expr::Function(function) => match self.of_person(function)? {
+                Some(found) => Ok(found),
+                None => self.function(call(function)?, place(expr)),
+            },
             _ => Err(self.without_rule(expr)),
         }
     }
