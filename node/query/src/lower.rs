@@ -174,7 +174,8 @@ impl Lowering<'_> {
     }
 
     fn is_subject(&self, ident: &Ident) -> bool {
-        self.subject_side(&Expr::Identifier(ident.clone())).is_some()
+        self.subject_side(&Expr::Identifier(ident.clone()))
+            .is_some()
     }
 
     /// The position of a column that is named, alone or after its table's name.

@@ -128,6 +128,14 @@ pub(crate) enum Value {
     Computed(Any),
 }
 
+/// The number that a value is kept as, if it is kept as one.
+pub(crate) fn number(value: &Any) -> Option<&Num> {
+    match value {
+        Any::Num(n) => Some(n),
+        _ => None,
+    }
+}
+
 impl Relation {
     /// The columns after all joins.
     pub(crate) fn scope(&self) -> &Scope {

@@ -7,7 +7,9 @@ mod places;
 mod plans;
 mod properties;
 mod reference;
+mod relations;
 mod rows;
+mod subjects;
 
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_model::codelist::CodeLists;

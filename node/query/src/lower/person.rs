@@ -14,7 +14,9 @@ use super::{Lowering, absent, body_place, means, not_part, place};
 use crate::expr::{Any, Bool, Interval, Mask, Num, identifier, interval, known_from, mask};
 use crate::limits::shown;
 use crate::refusal::Refusal;
-use crate::relation::{Item, Output, Person, PersonAggregate, Relation, Rows, Select, Value};
+use crate::relation::{
+    Item, Output, Person, PersonAggregate, Relation, Rows, Select, Value, number,
+};
 use crate::scope::Scope;
 
 /// Whole numbers up to here are exact floats.
@@ -335,10 +337,10 @@ impl Lowering<'_> {
                     return Err(Refusal::at(at_expr, "this column would always be missing")
                         .suggest("leave it out"));
                 }
-                Any::Category(column) => Value::Column(column),
-                Any::Num(Num::Column(column)) => Value::Column(column),
-                Any::Bool(Bool::Column(column)) => Value::Column(column),
-                value => Value::Computed(value),
+                value => match whole_column(&value) {
+                    Some(column) => Value::Column(column),
+                    None => Value::Computed(value),
+                },
             },
         };
         let name = match (alias, &value) {
@@ -414,11 +416,7 @@ impl Lowering<'_> {
                 grouping.aggregates.len() - 1
             }
         };
-        Ok(match self.scope.get(column).map(|c| &c.domain) {
-            Some(Domain::Category { .. }) => Any::Category(column),
-            Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
-            _ => Any::Num(Num::Column(column)),
-        })
+        Ok(self.any_column(column))
     }
 
     /// Nothing if it is no aggregate.
@@ -474,12 +472,12 @@ impl Lowering<'_> {
     }
 
     fn has_order(&self, value: &Any) -> bool {
-        match value {
-            Any::Num(Num::Column(column)) => !matches!(
+        match (number(value), value) {
+            (Some(Num::Column(column)), _) => !matches!(
                 self.scope.get(*column).map(|c| &c.domain),
                 Some(Domain::Text { .. }) | None
             ),
-            Any::Num(_) | Any::Category(_) => true,
+            (Some(_), _) | (None, Any::Category(_)) => true,
             _ => false,
         }
     }
@@ -514,7 +512,7 @@ fn computed(
 ) -> Result<Column, Refusal> {
     let most = f64::from(input.most_rows_per_subject());
     let may_be_missing = |value: &Any| mask(value, known, input) != Mask::Everything;
-    let number = |value: &Num| may_be_missing(&Any::Num(value.clone()));
+    let of_number = |value: &Num| may_be_missing(&Any::Num(value.clone()));
     let count = Domain::Integer {
         lowest: 0,
         highest: i64::from(input.most_rows_per_subject()),
@@ -530,9 +528,11 @@ fn computed(
                 low: low.min(low * most) + 0.0,
                 high: high.max(high * most) + 0.0,
             };
-            (numbers(all, is_whole(value, input)), number(value))
+            (numbers(all, is_whole(value, input)), of_number(value))
         }
-        PersonAggregate::Average(value) => (numbers(bounds(value, input)?, false), number(value)),
+        PersonAggregate::Average(value) => {
+            (numbers(bounds(value, input)?, false), of_number(value))
+        }
         PersonAggregate::Least(value) | PersonAggregate::Greatest(value) => {
             (domain(value, input)?, may_be_missing(value))
         }
@@ -567,11 +567,11 @@ fn plain(domain: Domain) -> Column {
 fn unit(aggregate: &PersonAggregate, input: &Scope) -> String {
     let column = match aggregate {
         PersonAggregate::Sum(Num::Column(column))
-        | PersonAggregate::Average(Num::Column(column))
-        | PersonAggregate::Least(Any::Num(Num::Column(column)))
-        | PersonAggregate::Greatest(Any::Num(Num::Column(column))) => input.get(*column),
+        | PersonAggregate::Average(Num::Column(column)) => Some(*column),
+        PersonAggregate::Least(value) | PersonAggregate::Greatest(value) => whole_column(value),
         _ => None,
     };
+    let column = column.and_then(|c| input.get(c));
     column.map_or_else(String::new, |c| c.unit.clone())
 }
 
@@ -591,13 +591,22 @@ fn bounds(value: &Num, scope: &Scope) -> Result<Interval, Refusal> {
     )
 }
 
+/// The column that a value is, if it is one.
+fn whole_column(value: &Any) -> Option<usize> {
+    match (number(value), value) {
+        (Some(Num::Column(column)), _)
+        | (None, Any::Category(column) | Any::Bool(Bool::Column(column))) => Some(*column),
+        _ => None,
+    }
+}
+
 /// The domain of a computed column.
 fn domain(value: &Any, scope: &Scope) -> Result<Domain, Refusal> {
+    if let Some(column) = whole_column(value) {
+        let column = scope.get(column);
+        return Ok(column.map_or(Domain::Boolean, |c| c.domain.clone()));
+    }
     match value {
-        Any::Num(Num::Column(column)) | Any::Category(column) | Any::Bool(Bool::Column(column)) => {
-            let column = scope.get(*column);
-            Ok(column.map_or(Domain::Boolean, |c| c.domain.clone()))
-        }
         Any::Num(value) => Ok(numbers(bounds(value, scope)?, is_whole(value, scope))),
         Any::Bool(_) => Ok(Domain::Boolean),
         _ => Err(

@@ -77,6 +77,9 @@ impl Lowering<'_> {
 
     /// FROM and its joins; from here on names mean its columns.
     pub(super) fn from(&mut self, from: &[TableWithJoins]) -> Result<Relation, Refusal> {
+        if from.is_empty() {
+            return Err(Refusal::new("the SELECT has no FROM").suggest(self.tables_known()));
+        }
         let [TableWithJoins { relation, joins }] = from else {
             let second = from.get(1).map(|t| table_place(&t.relation));
             let at = second.unwrap_or_else(Location::empty);
@@ -165,12 +168,17 @@ impl Lowering<'_> {
             } => {
                 absent(!lateral, at, "LATERAL")?;
                 absent(sample.is_none(), at, "TABLESAMPLE")?;
-                let Some(alias) = alias else {
+                let name = match alias {
+                    Some(alias) => Some(self.alias(alias, "a subquery")?),
+                    None => None,
+                };
+                let item = self.subquery(subquery, name.as_deref().unwrap_or("t"));
+                let item = item.map_err(|r| r.or_at(at))?;
+                if name.is_none() {
                     return Err(Refusal::at(at, "a subquery in FROM needs a name")
                         .suggest("write (SELECT ...) AS t"));
-                };
-                let name = self.alias(alias, "a subquery")?;
-                self.subquery(subquery, &name).map_err(|r| r.or_at(at))?
+                }
+                item
             }
             TableFactor::NestedJoin {
                 table_with_joins,
@@ -349,29 +357,27 @@ impl Lowering<'_> {
         left: &Scope,
         right: &Scope,
     ) -> Result<Option<Bool>, Refusal> {
-        let outer = std::mem::replace(&mut self.scope, left.joined(right, false, false));
-        let mut found = false;
-        let mut rest: Option<Bool> = None;
-        for part in conjuncts(condition) {
-            if is_subject_equality(part, left, right) {
-                found = true;
-                continue;
-            }
+        let (subjects, rest): (Vec<&Expr>, Vec<&Expr>) = conjuncts(condition)
+            .into_iter()
+            .partition(|part| is_subject_equality(part, left, right));
+        if subjects.is_empty() {
+            return Err(Refusal::at(
+                place(condition),
+                "tables are joined on the subject column only",
+            )
+            .suggest(on_text(left, right)));
+        }
+        let outside = std::mem::replace(&mut self.scope, left.joined(right, false, false));
+        let mut all: Option<Bool> = None;
+        for part in rest {
             let part = self.condition(part)?;
-            rest = Some(match rest {
-                Some(rest) => Bool::and(rest, part),
+            all = Some(match all {
+                Some(all) => Bool::and(all, part),
                 None => part,
             });
         }
-        self.scope = outer;
-        if found {
-            return Ok(rest);
-        }
-        Err(Refusal::at(
-            place(condition),
-            "tables are joined on the subject column only",
-        )
-        .suggest(on_text(left, right)))
+        self.scope = outside;
+        Ok(all)
     }
 }
 

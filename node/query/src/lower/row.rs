@@ -53,14 +53,7 @@ impl Lowering<'_> {
             Expr::Nested(inner) => self.any(inner),
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
                 let column = self.column_of(expr)?;
-                Ok(match self.scope.get(column).map(|c| &c.domain) {
-                    Some(Domain::Category {
-                        values: _,
-                        other: _,
-                    }) => Any::Category(column),
-                    Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
-                    _ => Any::Num(Num::Column(column)),
-                })
+                Ok(self.any_column(column))
             }
             Expr::Value(ValueWithSpan { value, span }) => plain_value(value, span.start),
             Expr::UnaryOp { op, expr: inner } => self.unary(*op, inner, expr),
@@ -104,6 +97,18 @@ impl Lowering<'_> {
                 None => self.function(call(function)?, place(expr)),
             },
             _ => Err(self.without_rule(expr)),
+        }
+    }
+
+    /// A column by what its domain says it holds.
+    pub(super) fn any_column(&self, column: usize) -> Any {
+        match self.scope.get(column).map(|c| &c.domain) {
+            Some(Domain::Category {
+                values: _,
+                other: _,
+            }) => Any::Category(column),
+            Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
+            _ => Any::Num(Num::Column(column)),
         }
     }
 

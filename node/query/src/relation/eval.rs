@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_buffer::BooleanBuffer;
 
-use super::{Item, Join, Person, Relation, Rows, Select, Value};
+use super::{Item, Join, Person, Relation, Rows, Select, Value, number};
 use crate::batch::{Batch, missing};
 use crate::eval::{BadRows, Row, truth};
 use crate::expr::{Any, Bool};
@@ -112,10 +112,12 @@ fn value(rows: &Batch, value: &Value) -> Result<ArrayRef, BadRows> {
     let row = Row { batch: rows };
     match value {
         Value::Column(column) => rows.column(*column).cloned(),
-        Value::Computed(Any::Num(n)) => Ok(Arc::new(row.num(n)?)),
-        Value::Computed(Any::Bool(b)) => Ok(Arc::new(row.bool(b)?)),
-        Value::Computed(Any::Category(column)) => rows.column(*column).cloned(),
-        Value::Computed(_) => Err(BadRows),
+        Value::Computed(value) => match (number(value), value) {
+            (Some(n), _) => Ok(Arc::new(row.num(n)?)),
+            (None, Any::Bool(b)) => Ok(Arc::new(row.bool(b)?)),
+            (None, Any::Category(column)) => rows.column(*column).cloned(),
+            _ => Err(BadRows),
+        },
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type};
+use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array};
 use obscura_model::schema::Domain;
 
-use super::PersonAggregate;
+use super::{PersonAggregate, number};
 use crate::batch::Batch;
 use crate::eval::{BadRows, Row};
-use crate::expr::{Any, Num};
+use crate::expr::Any;
 
 impl PersonAggregate {
     /// One value for each run of rows between two neighbours of `starts`.
@@ -102,18 +102,12 @@ fn folded(
 
 /// Numbers as they are; categories as their declared positions.
 fn number_or_code(row: &Row<'_>, value: &Any) -> Result<Float64Array, BadRows> {
-    match value {
-        Any::Num(Num::Column(column)) | Any::Category(column) => {
-            let array = row.batch.column(*column)?;
-            if let Some(codes) = array.as_primitive_opt::<Int32Type>() {
-                return Ok(codes.unary(f64::from));
-            }
-            array
-                .as_primitive_opt::<Float64Type>()
-                .cloned()
-                .ok_or(BadRows)
+    match (number(value), value) {
+        (Some(number), _) => row.num(number),
+        (None, Any::Category(column)) => {
+            let codes = row.batch.column(*column)?.as_primitive_opt::<Int32Type>();
+            Ok(codes.ok_or(BadRows)?.unary(f64::from))
         }
-        Any::Num(number) => row.num(number),
         _ => Err(BadRows),
     }
 }
