@@ -486,7 +486,17 @@ fn rows_of_a_subject_multiply_and_too_many_are_refused() {
         format!("(SELECT person FROM {inner}) AS people")
     });
     assert!(parse_with(&format!("SELECT COUNT(*) FROM {deep}"), &clinic()).is_err());
-    let deep = (0..7).fold("people".to_owned(), |inner, _| {
+    let deep = (0..10).fold("people".to_owned(), |inner, _| {
+        format!("(SELECT person FROM {inner}) AS people")
+    });
+    let refusal = parse_with(&format!("SELECT COUNT(*) FROM {deep}"), &clinic());
+    assert!(
+        refusal
+            .unwrap_err()
+            .to_string()
+            .contains("nested more than 10")
+    );
+    let deep = (0..9).fold("people".to_owned(), |inner, _| {
         format!("(SELECT person FROM {inner}) AS people")
     });
     assert!(parse_with(&format!("SELECT COUNT(*) FROM {deep}"), &clinic()).is_ok());
