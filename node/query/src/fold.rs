@@ -147,7 +147,7 @@ pub(crate) fn walk<S: Sink>(
     let cuts = source::cuts(source, plan.needs());
     let mut reader = Reader::new(source, plan.needs());
     let batch_rows = batch_rows.max(1);
-    let chunk_rows = batch_rows.min(plan.relation().chunk_rows());
+    let chunk_rows = batch_rows.min(plan.relation().chunk_rows(plan.reads()));
     for piece in pieces {
         let Some(from) = cuts.get(piece) else { break };
         let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));

@@ -22,6 +22,8 @@ mod print;
 
 use std::collections::BTreeSet;
 
+use obscura_model::schema::Domain;
+
 use crate::expr::{Any, Bool, Num};
 use crate::scope::Scope;
 use crate::source::Needs;
@@ -32,8 +34,8 @@ pub(crate) const MOST_JOINED_ROWS: u32 = 10_000;
 /// The most tables that one query reads, each as often as it is named.
 pub(crate) const MOST_TABLES: usize = 16;
 
-/// About the most rows that are joined at once; with one subject at a time there may be more.
-const CHUNK_ROWS: usize = 1_000_000;
+/// About the most bytes that a join gives at once, on one thread; one subject may need more.
+const CHUNK_BYTES: u64 = 1 << 27;
 
 /// Rows in subject order: FROM with its joins. Public.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,11 +162,7 @@ impl Relation {
     }
 
     fn add_needs(&self, wanted: &BTreeSet<usize>, needs: &mut Needs) {
-        let mut all = wanted.clone();
-        self.joins
-            .iter()
-            .flat_map(|j| &j.on)
-            .for_each(|on| on.columns(&mut all));
+        let all = self.with_conditions(wanted);
         let mut offset = 0;
         for item in self.items() {
             let end = offset + item.scope.columns().len();
@@ -197,19 +195,53 @@ impl Relation {
         items.chain(joins).fold(0, u64::saturating_add)
     }
 
-    /// About how many rows of a table may be looked at together, so that joins of them stay small.
-    pub(crate) fn chunk_rows(&self) -> usize {
-        (CHUNK_ROWS / self.widest().max(1) as usize).max(1)
+    /// About how many rows of a table may be looked at together, so that joins of them fit the
+    /// memory: from declared bounds alone.
+    pub(crate) fn chunk_rows(&self, wanted: &BTreeSet<usize>) -> usize {
+        let rows = CHUNK_BYTES / self.widest(wanted).max(1);
+        usize::try_from(rows).unwrap_or(usize::MAX).max(1)
     }
 
-    /// The most rows of one subject that any join gives.
-    fn widest(&self) -> u32 {
-        let inner = self.items().filter_map(|item| match &item.rows {
-            Rows::Table(_) => None,
-            Rows::Select(select) => Some(select.from.widest()),
-        });
-        let joins = self.joins.iter().map(|j| j.scope.most_rows_per_subject());
-        inner.chain(joins).max().unwrap_or(1)
+    /// The most bytes that any join gives for one subject.
+    fn widest(&self, wanted: &BTreeSet<usize>) -> u64 {
+        let all = self.with_conditions(wanted);
+        let mut offset = 0;
+        let mut widest = 0;
+        for item in self.items() {
+            let end = offset + item.scope.columns().len();
+            if let Rows::Select(select) = &item.rows {
+                let own = all.range(offset..end).map(|c| c - offset).collect();
+                widest = widest.max(select.from.widest(&select.wanted(&own)));
+            }
+            offset = end;
+        }
+        for join in &self.joins {
+            let columns = all.iter().filter_map(|c| join.scope.get(*c));
+            let row = columns.map(|c| width(&c.domain)).sum::<u64>() + 8;
+            let rows = u64::from(join.scope.most_rows_per_subject());
+            widest = widest.max(row.saturating_mul(rows));
+        }
+        widest
+    }
+
+    /// These columns and those that joins look at.
+    fn with_conditions(&self, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut all = wanted.clone();
+        let conditions = self.joins.iter().flat_map(|j| &j.on);
+        conditions.for_each(|on| on.columns(&mut all));
+        all
+    }
+}
+
+/// The most bytes of one value.
+fn width(domain: &Domain) -> u64 {
+    match domain {
+        Domain::Text { most_characters } => 4 * u64::from(*most_characters),
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Category { .. }
+        | Domain::Boolean
+        | Domain::Date { .. } => 8,
     }
 }
 

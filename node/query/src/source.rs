@@ -1,8 +1,8 @@
 //! Stored rows of several tables, read together for ranges of subjects.
 //!
-//! Every table is stored in groups of whole subjects. The table with the most groups cuts the
-//! subjects into pieces; a piece has all rows of its subjects in every table, and pieces share no
-//! subject, so that each can be folded on its own.
+//! Every table is stored in groups of whole subjects. The groups of all tables cut the subjects
+//! into pieces; a piece has all rows of its subjects in every table, and pieces share no subject,
+//! so that each can be folded on its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,16 +36,12 @@ pub(crate) trait Source: Sync {
     ) -> Result<Batch, FoldError>;
 }
 
-/// The first subject of each piece.
+/// The first subject of each piece, ascending: wherever a group of any table begins, so that a
+/// piece needs at most one group of each.
 pub(crate) fn cuts(source: &impl Source, needs: &Needs) -> Vec<u32> {
-    let tables = needs.keys().map(|table| source.spans(*table));
-    let most = tables.reduce(|most, next| if next.len() > most.len() { next } else { most });
-    let mut cuts: Vec<u32> = most.iter().flatten().map(|span| span.first).collect();
-    if let Some(first) = cuts.first_mut() {
-        // Other tables may have subjects before.
-        *first = 0;
-    }
-    cuts
+    let spans = needs.keys().flat_map(|table| source.spans(*table));
+    let cuts: BTreeSet<u32> = spans.map(|span| span.first).collect();
+    cuts.into_iter().collect()
 }
 
 /// Reads pieces in ascending order.

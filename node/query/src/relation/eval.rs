@@ -20,11 +20,7 @@ const NONE: u32 = u32::MAX;
 impl Relation {
     /// All rows of the subjects of a chunk, with these columns.
     pub(crate) fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
-        let mut all = wanted.clone();
-        self.joins
-            .iter()
-            .flat_map(|j| &j.on)
-            .for_each(|on| on.columns(&mut all));
+        let all = self.with_conditions(wanted);
         let mut offset = self.first.scope.columns().len();
         let mut rows = self.first.rows(chunk, &within(&all, 0, offset))?;
         let mut scope = &self.first.scope;
