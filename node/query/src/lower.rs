@@ -7,11 +7,15 @@
 mod advice;
 mod aggregate;
 mod compare;
+mod domain;
+mod join;
 mod outputs;
 mod person;
 mod relation;
 mod row;
 mod select;
+mod shown;
+mod subquery;
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;

@@ -1,16 +1,15 @@
-//! FROM: tables, subqueries, WITH, and joins on the subject.
+//! FROM: tables, subqueries and WITH.
 
 use sqlparser::ast::{
-    BinaryOperator, Cte, Expr, Ident, Join as ParsedJoin, JoinConstraint, JoinOperator, ObjectName,
-    ObjectNamePart, TableAlias, TableFactor, TableWithJoins, With,
+    Cte, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableWithJoins, With,
 };
 use sqlparser::tokenizer::Location;
 
-use super::{Lowering, absent, body_place, means, name_place, nearest, not_part, place};
-use crate::expr::{Bool, identifier};
+use super::{Lowering, absent, body_place, means, name_place, nearest, not_part};
+use crate::expr::identifier;
 use crate::limits::shown;
 use crate::refusal::Refusal;
-use crate::relation::{Item, Join, MOST_JOINED_ROWS, MOST_TABLES, Relation, Rows};
+use crate::relation::{Item, MOST_TABLES, Relation, Rows};
 use crate::scope::Scope;
 
 /// What stands behind a table's place in FROM.
@@ -108,7 +107,7 @@ impl Lowering<'_> {
     }
 
     /// The main table's subject column, for suggestions.
-    fn subject_column(&self) -> String {
+    pub(super) fn subject_column(&self) -> String {
         identifier(self.description.subject_column())
     }
 
@@ -125,29 +124,11 @@ impl Lowering<'_> {
         given_name(name, what)
     }
 
-    fn item(&mut self, table: &TableFactor) -> Result<Item, Refusal> {
+    pub(super) fn item(&mut self, table: &TableFactor) -> Result<Item, Refusal> {
         let at = table_place(table);
         let item = match table {
-            TableFactor::Table {
-                name,
-                alias,
-                args,
-                with_hints,
-                version,
-                with_ordinality,
-                partitions,
-                json_path,
-                sample,
-                index_hints,
-            } => {
-                absent(args.is_none(), at, "a table function")?;
-                let hints = with_hints.is_empty() && index_hints.is_empty();
-                absent(hints, at, "a hint")?;
-                absent(version.is_none(), at, "a version")?;
-                absent(!with_ordinality, at, "WITH ORDINALITY")?;
-                absent(partitions.is_empty(), at, "PARTITION")?;
-                absent(json_path.is_none(), at, "a path")?;
-                absent(sample.is_none(), at, "TABLESAMPLE")?;
+            TableFactor::Table { name, alias, .. } => {
+                plain_table(table, at)?;
                 let item = self.named(name)?;
                 match alias {
                     None => item,
@@ -234,151 +215,6 @@ impl Lowering<'_> {
             }
         }
     }
-
-    fn join(&mut self, left: &Relation, join: &ParsedJoin) -> Result<Join, Refusal> {
-        let ParsedJoin {
-            relation,
-            global,
-            join_operator,
-        } = join;
-        let at = table_place(relation);
-        absent(!global, at, "GLOBAL")?;
-        let (outer, constraint) = match join_operator {
-            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
-            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
-                (true, constraint)
-            }
-            JoinOperator::Right(_) | JoinOperator::RightOuter(_) => {
-                return Err(
-                    not_part(at, "RIGHT JOIN").suggest("swap the two sides and write LEFT JOIN")
-                );
-            }
-            JoinOperator::CrossJoin(_) => {
-                return Err(not_part(at, "CROSS JOIN").suggest(self.instead()));
-            }
-            _ => return Err(not_part(at, "this kind of join").suggest(self.instead())),
-        };
-        let item = self.item(relation)?;
-        self.check_sides(left, &item, at)?;
-        let scope = left.scope();
-        let on = match constraint {
-            JoinConstraint::Using(names) => {
-                self.using(names, scope, &item.scope, at)?;
-                None
-            }
-            JoinConstraint::On(condition) => self.on(condition, scope, &item.scope)?,
-            JoinConstraint::Natural => {
-                return Err(not_part(at, "NATURAL JOIN").suggest(self.instead()));
-            }
-            JoinConstraint::None => {
-                return Err(
-                    Refusal::at(at, "a join needs the subject column").suggest(self.instead())
-                );
-            }
-        };
-        let scope = scope.joined(&item.scope, outer, on.is_some());
-        Ok(Join {
-            item,
-            outer,
-            on,
-            scope,
-        })
-    }
-
-    fn instead(&self) -> String {
-        format!("write JOIN ... USING ({})", self.subject_column())
-    }
-
-    /// Names that differ, and not too many rows.
-    fn check_sides(&self, left: &Relation, item: &Item, at: Location) -> Result<(), Refusal> {
-        let name = item.scope.items().first().map_or("", |i| &i.name);
-        if left.scope().items().iter().any(|i| i.name == name) {
-            return Err(Refusal::at(
-                at,
-                format!("two sides of the join are called {}", shown(name)),
-            )
-            .suggest(format!(
-                "give one of them another name, such as {name} AS b"
-            )));
-        }
-        let (a, b) = (
-            left.scope().most_rows_per_subject(),
-            item.scope.most_rows_per_subject(),
-        );
-        let product = a.saturating_mul(b);
-        if a > 1 && b > 1 && product > MOST_JOINED_ROWS {
-            return Err(Refusal::at(
-                at,
-                format!(
-                    "the join gives up to {product} rows of one {} and the most is \
-                     {MOST_JOINED_ROWS}",
-                    self.description.subject_unit()
-                ),
-            )
-            .suggest(format!(
-                "join a subquery with one row for each, such as (SELECT {s}, COUNT(*) AS n FROM \
-                 {name} GROUP BY {s}) AS t",
-                s = self.subject_column()
-            )));
-        }
-        Ok(())
-    }
-
-    fn using(
-        &self,
-        names: &[ObjectName],
-        left: &Scope,
-        right: &Scope,
-        at: Location,
-    ) -> Result<(), Refusal> {
-        let subject = right.subject_column();
-        let same = left.items().iter().all(|i| i.subject_column == subject);
-        match names {
-            [ObjectName(parts)] => match parts.as_slice() {
-                [ObjectNamePart::Identifier(ident)] if means(ident, subject) && same => Ok(()),
-                [ObjectNamePart::Identifier(ident)] => Err(Refusal::at(
-                    ident.span.start,
-                    "tables are joined on the subject column only",
-                )
-                .suggest(on_text(left, right))),
-                _ => Err(not_part(at, "a name with a dot in USING")),
-            },
-            _ => Err(
-                Refusal::at(at, "tables are joined on the subject column only")
-                    .suggest(self.instead()),
-            ),
-        }
-    }
-
-    /// ON: the equality of the subjects, and what else must be TRUE.
-    fn on(
-        &mut self,
-        condition: &Expr,
-        left: &Scope,
-        right: &Scope,
-    ) -> Result<Option<Bool>, Refusal> {
-        let (subjects, rest): (Vec<&Expr>, Vec<&Expr>) = conjuncts(condition)
-            .into_iter()
-            .partition(|part| is_subject_equality(part, left, right));
-        if subjects.is_empty() {
-            return Err(Refusal::at(
-                place(condition),
-                "tables are joined on the subject column only",
-            )
-            .suggest(on_text(left, right)));
-        }
-        let outside = std::mem::replace(&mut self.scope, left.joined(right, false, false));
-        let mut all: Option<Bool> = None;
-        for part in rest {
-            let part = self.condition(part)?;
-            all = Some(match all {
-                Some(all) => Bool::and(all, part),
-                None => part,
-            });
-        }
-        self.scope = outside;
-        Ok(all)
-    }
 }
 
 fn too_many_tables(at: Location) -> Refusal {
@@ -389,64 +225,30 @@ fn too_many_tables(at: Location) -> Refusal {
     .suggest("compute several values for each subject in one subquery")
 }
 
-fn on_text(left: &Scope, right: &Scope) -> String {
-    let side = |scope: &Scope| {
-        let first = scope.items().first();
-        first.map_or_else(String::new, |i| {
-            format!("{}.{}", identifier(&i.name), identifier(&i.subject_column))
-        })
-    };
-    format!(
-        "write ON {} = {}, with further conditions after AND",
-        side(left),
-        side(right)
-    )
-}
-
-/// The parts of a chain of ANDs, from left to right; parentheses around it mean nothing.
-fn conjuncts(condition: &Expr) -> Vec<&Expr> {
-    let mut parts = Vec::new();
-    let mut left = bare(condition);
-    while let Expr::BinaryOp {
-        left: more,
-        op: BinaryOperator::And,
-        right,
-    } = left
-    {
-        parts.push(right.as_ref());
-        left = bare(more);
-    }
-    parts.push(left);
-    parts.reverse();
-    parts
-}
-
-fn bare(mut expr: &Expr) -> &Expr {
-    while let Expr::Nested(inner) = expr {
-        expr = inner;
-    }
-    expr
-}
-
-/// Whether a condition says that both sides are the same subject's.
-fn is_subject_equality(condition: &Expr, left: &Scope, right: &Scope) -> bool {
-    let Expr::BinaryOp {
-        left: a,
-        op: BinaryOperator::Eq,
-        right: b,
-    } = bare(condition)
+/// Refuses everything beside a table's name and its other name.
+fn plain_table(table: &TableFactor, at: Location) -> Result<(), Refusal> {
+    let TableFactor::Table {
+        name: _,
+        alias: _,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+    } = table
     else {
-        return false;
+        return Ok(());
     };
-    let of = |expr: &Expr, scope: &Scope| match bare(expr) {
-        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-            [name, column] => {
-                let mut items = scope.items().iter();
-                items.any(|i| means(name, &i.name) && means(column, &i.subject_column))
-            }
-            _ => false,
-        },
-        _ => false,
-    };
-    (of(a, left) && of(b, right)) || (of(b, left) && of(a, right))
+    absent(args.is_none(), at, "a table function")?;
+    let hints = with_hints.is_empty() && index_hints.is_empty();
+    absent(hints, at, "a hint")?;
+    absent(version.is_none(), at, "a version")?;
+    absent(!with_ordinality, at, "WITH ORDINALITY")?;
+    absent(partitions.is_empty(), at, "PARTITION")?;
+    absent(json_path.is_none(), at, "a path")?;
+    absent(sample.is_none(), at, "TABLESAMPLE")?;
+    Ok(())
 }

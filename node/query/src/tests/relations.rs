@@ -596,3 +596,26 @@ fn the_words_tell_what_is_computed_for_each_subject() {
          1), if there are any. At most 1 matching row of each patient count."
     );
 }
+
+#[test]
+fn every_word_that_can_be_a_name_reads_back_as_one() {
+    let words = sqlparser::keywords::ALL_KEYWORDS.iter();
+    let words: Vec<String> = words.map(|w| w.to_ascii_lowercase()).collect();
+    let name = |w: &&String| {
+        let part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        w.starts_with(|c: char| c.is_ascii_lowercase()) && w.bytes().all(part) && *w != "b"
+    };
+    for word in words.iter().filter(name) {
+        canonical(&format!(
+            "SELECT COUNT(*) FROM people AS \"{word}\" JOIN people AS b USING (person) \
+             LEFT JOIN visits AS v ON \"{word}\".person = v.person AND v.day > 3 \
+             WHERE \"{word}\".age > b.age OR -\"{word}\".age - \"{word}\".age < 3"
+        ));
+        canonical(&format!(
+            "WITH \"{word}\" AS (SELECT person, age AS \"{word}\" FROM people WHERE age > 3) \
+             SELECT \"{word}\".\"{word}\", COUNT(*) AS how_many_there_are FROM \"{word}\" JOIN (SELECT person, \
+             COUNT(*) AS \"{word}\" FROM visits GROUP BY person) AS b USING (person) \
+             WHERE b.\"{word}\" > \"{word}\".\"{word}\" GROUP BY \"{word}\".\"{word}\""
+        ));
+    }
+}
