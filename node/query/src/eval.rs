@@ -6,13 +6,12 @@
 
 mod row;
 
-use std::collections::BTreeSet;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 
+use crate::batch::Batch;
 use crate::expr::Mask;
 use crate::plan::{KeyColumn, KeyKind, PrivatePlan, Quantity};
 pub(crate) use row::Row;
@@ -21,39 +20,6 @@ pub(crate) use row::Row;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the stored rows do not have the form that the description gives them")]
 pub(crate) struct BadRows;
-
-/// Rows of one or more subjects, in subject order.
-pub(crate) struct Batch {
-    pub(crate) subjects: UInt32Array,
-    /// By described position; only those that the plan reads are there.
-    pub(crate) columns: Vec<Option<ArrayRef>>,
-}
-
-impl Batch {
-    pub(crate) fn len(&self) -> usize {
-        self.subjects.len()
-    }
-
-    fn column(&self, column: usize) -> Result<&ArrayRef, BadRows> {
-        self.columns
-            .get(column)
-            .and_then(Option::as_ref)
-            .ok_or(BadRows)
-    }
-
-    /// The part of the batch from `start` on.
-    pub(crate) fn slice(&self, start: usize, rows: usize, read: &BTreeSet<usize>) -> Batch {
-        let part = |(c, a): (usize, &Option<ArrayRef>)| {
-            a.as_ref()
-                .filter(|_| read.contains(&c))
-                .map(|a| a.slice(start, rows))
-        };
-        Batch {
-            subjects: self.subjects.slice(start, rows),
-            columns: self.columns.iter().enumerate().map(part).collect(),
-        }
-    }
-}
 
 /// A row outside every cell.
 pub(crate) const NO_CELL: u32 = u32::MAX;
@@ -123,7 +89,7 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
 }
 
 /// TRUE only: FALSE and missing alike do not match.
-fn truth(values: &arrow_array::BooleanArray) -> BooleanBuffer {
+pub(crate) fn truth(values: &arrow_array::BooleanArray) -> BooleanBuffer {
     match values.nulls() {
         Some(nulls) => values.values() & nulls.inner(),
         None => values.values().clone(),

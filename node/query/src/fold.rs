@@ -1,18 +1,19 @@
 //! The fold: rows in subject order become one bounded contribution for each subject.
 //!
 //! Of each subject the first K rows, in stored order, for which WHERE is TRUE are taken, K being
-//! the declared most rows. A row whose group key is missing takes its place among the K and adds
+//! the relation's most rows. A row whose group key is missing takes its place among the K and adds
 //! nothing. What one subject adds depends on that subject's rows alone, and sums are exact, so the
 //! result does not depend on batches, threads or the order of the source.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
 use obscura_privacy::{Accumulator, Admitted, Known, Permit, Sparse, Tally};
 
-use crate::eval::{Amounts, BadRows, Batch, Evaluated, NO_CELL, evaluate};
+use crate::batch::Batch;
+use crate::eval::{Amounts, BadRows, Evaluated, NO_CELL, evaluate};
 use crate::plan::PrivatePlan;
+use crate::source::{self, Reader, Source};
 use crate::table::PrivateRows;
 
 /// Rows in one batch.
@@ -42,21 +43,6 @@ impl From<BadRows> for FoldError {
     fn from(_: BadRows) -> Self {
         FoldError::Store
     }
-}
-
-/// Rows in subject order, in pieces that share no subject.
-pub(crate) trait Source: Sync {
-    /// How many pieces there are.
-    fn pieces(&self) -> usize;
-
-    /// Gives a piece's rows in order, in batches of at most `most`.
-    fn read(
-        &self,
-        piece: usize,
-        columns: &BTreeSet<usize>,
-        most: usize,
-        each: &mut dyn FnMut(&Batch) -> Result<(), FoldError>,
-    ) -> Result<(), FoldError>;
 }
 
 /// Where a subject's contribution goes.
@@ -158,19 +144,40 @@ pub(crate) fn walk<S: Sink>(
         matched: 0,
         parts,
     };
+    let cuts = source::cuts(source, plan.needs());
+    let mut reader = Reader::new(source, plan.needs());
+    let batch_rows = batch_rows.max(1);
+    let chunk_rows = batch_rows.min(plan.relation().chunk_rows(plan.reads()));
     for piece in pieces {
-        source.read(piece, plan.reads(), batch_rows.max(1), &mut |batch| {
-            walk.batch(batch)
-        })?;
+        let Some(from) = cuts.get(piece) else { break };
+        let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));
+        let mut piece = reader.piece(u64::from(*from), end)?;
+        while let Some(chunk) = piece.chunk(chunk_rows) {
+            let rows = plan.relation().rows(&chunk, plan.reads())?;
+            for start in (0..rows.len()).step_by(batch_rows) {
+                walk.batch(&rows.slice(start, batch_rows.min(rows.len() - start)))?;
+            }
+        }
         walk.finish()?;
     }
     Ok(())
 }
 
+/// How many pieces a plan's rows are read in.
+pub(crate) fn pieces(source: &impl Source, plan: &PrivatePlan) -> usize {
+    source::cuts(source, plan.needs()).len()
+}
+
 /// The exact sums over mock rows.
 pub(crate) fn tally(plan: &PrivatePlan, source: &impl Source) -> Result<Tally, FoldError> {
     let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
-    walk(source, 0..source.pieces(), plan, BATCH_ROWS, &mut tally)?;
+    walk(
+        source,
+        0..pieces(source, plan),
+        plan,
+        BATCH_ROWS,
+        &mut tally,
+    )?;
     Ok(tally)
 }
 
@@ -219,7 +226,7 @@ impl Contributions {
             walk(rows_ref, pieces, plan_ref, batch_rows, &mut sink)?;
             Ok(sink.accumulator)
         };
-        let ranges = ranges(rows.pieces(), threads.clamp(1, MOST_THREADS));
+        let ranges = ranges(pieces(rows_ref, plan_ref), threads.clamp(1, MOST_THREADS));
         let mut done = std::thread::scope(|scope| {
             let spawned: Vec<_> = ranges
                 .into_iter()

@@ -10,6 +10,7 @@
 //! no way to private rows. This crate alone knows the SQL parser, Arrow and Parquet, and it knows
 //! no ledger, no network and no clock.
 
+mod batch;
 mod eval;
 mod expr;
 mod fold;
@@ -22,6 +23,7 @@ mod query;
 mod refusal;
 mod relation;
 mod scope;
+mod source;
 mod sql;
 mod table;
 #[cfg(test)]

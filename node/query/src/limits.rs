@@ -13,6 +13,8 @@ use crate::refusal::Refusal;
 pub(crate) const MOST_TOKENS: usize = 4_000;
 /// The deepest nesting of parentheses, CASE, NOT and signs.
 pub(crate) const MOST_DEPTH: usize = 50;
+/// The deepest nesting of SELECT, the outer one included.
+pub(crate) const MOST_SELECTS: usize = 10;
 /// The most operators.
 pub(crate) const MOST_OPERATORS: usize = 1_000;
 
@@ -62,6 +64,8 @@ struct Meter {
     operators: usize,
     /// One entry for each open parenthesis or CASE: the signs and NOTs in front of it.
     open: Vec<(Bracket, usize)>,
+    /// For each SELECT that is not closed yet, how many parentheses and CASEs are open around it.
+    selects: Vec<usize>,
     /// Signs and NOTs in a row just before this token.
     run: usize,
     depth: usize,
@@ -74,7 +78,8 @@ impl Meter {
         if matches!(token.token, Token::Whitespace(_) | Token::EOF) {
             return Ok(());
         }
-        if self.tokens == 0 && !is_word(&token.token, Keyword::SELECT) {
+        let begins = [Keyword::SELECT, Keyword::WITH];
+        if self.tokens == 0 && !begins.iter().any(|word| is_word(&token.token, *word)) {
             return Err(Refusal::at(place, "a query is one SELECT")
                 .suggest("start with SELECT, such as SELECT COUNT(*) FROM the dataset"));
         }
@@ -152,6 +157,14 @@ impl Meter {
                 self.run += 1;
                 self.after_operand = false;
             }
+            Keyword::SELECT => {
+                self.selects.push(self.open.len());
+                if self.selects.len() > MOST_SELECTS {
+                    let reason = format!("SELECT is nested more than {MOST_SELECTS} deep");
+                    return Err(Refusal::at(place, reason));
+                }
+                self.other(false);
+            }
             Keyword::CASE => self.enter(Bracket::Case),
             Keyword::END => self.leave(Bracket::Case),
             Keyword::AND
@@ -184,6 +197,7 @@ impl Meter {
             && let Some((_, run)) = self.open.pop()
         {
             self.depth -= run + 1;
+            self.selects.retain(|around| *around <= self.open.len());
         }
         self.other(true);
     }

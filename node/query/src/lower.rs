@@ -10,10 +10,16 @@ mod call;
 mod cast;
 mod compare;
 mod days;
+mod domain;
+mod join;
 mod labels;
 mod outputs;
+mod person;
+mod relation;
 mod row;
 mod select;
+mod shown;
+mod subquery;
 mod texts;
 
 use obscura_model::codelist::CodeLists;
@@ -25,6 +31,7 @@ use sqlparser::tokenizer::Location;
 use crate::limits::shown;
 use crate::places::Places;
 use crate::refusal::Refusal;
+use crate::relation::Item;
 use crate::scope::Scope;
 
 pub(crate) use select::select;
@@ -60,6 +67,10 @@ struct Lowering<'a> {
     lists: &'a CodeLists,
     /// What names mean in the SELECT at hand.
     scope: Scope,
+    /// The subqueries of WITH so far, by name.
+    with: Vec<(String, Item)>,
+    /// Set while the outputs of a SELECT that groups by the subject are read.
+    grouping: Option<person::Grouping>,
     places: &'a Places,
     depth: usize,
     nodes: usize,
@@ -206,38 +217,122 @@ impl Lowering<'_> {
     }
 
     fn is_subject(&self, ident: &Ident) -> bool {
-        let subject = self.scope.subject_column();
-        match ident.quote_style {
-            None => ident.value.eq_ignore_ascii_case(subject),
-            Some(_) => ident.value == subject,
+        self.subject_side(&Expr::Identifier(ident.clone()))
+            .is_some()
+    }
+
+    /// The position of a column that is named, alone or after its table's name.
+    fn column_of(&self, expr: &Expr) -> Result<usize, Refusal> {
+        let at = place(expr);
+        match expr {
+            _ if self.grouping.is_some() => Err(self.ungrouped(expr)),
+            Expr::Identifier(ident) => self.column(ident),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [table, column] => self.qualified(table, column),
+                _ => Err(not_part(at, "a name with two dots")),
+            },
+            _ => Err(Refusal::at(at, "a column is wanted here")),
         }
     }
 
-    /// The position of a described column.
-    fn column(&self, ident: &Ident) -> Result<usize, Refusal> {
-        let mut columns = self.scope.columns();
-        if let Some(found) = columns.position(|c| means(ident, &c.name)) {
-            return Ok(found);
-        }
-        let at = ident.span.start;
-        if self.is_subject(ident) {
-            let subject = crate::expr::identifier(self.scope.subject_column());
-            return Err(Refusal::at(
-                at,
-                format!("{subject} says whose row it is and can only be counted"),
-            )
-            .suggest(format!("write COUNT(DISTINCT {subject})")));
-        }
-        let names: Vec<&str> = self.scope.columns().map(|c| c.name.as_str()).collect();
-        Err(Refusal::at(
-            at,
-            format!(
-                "{} has no column {}",
-                self.description.name(),
-                shown(&ident.value)
-            ),
+    /// A column beside GROUP BY the subject.
+    fn ungrouped(&self, expr: &Expr) -> Refusal {
+        let name = shown(&expr.to_string());
+        Refusal::at(
+            place(expr),
+            format!("{name} may have several values for one subject"),
         )
-        .suggest(nearest(&ident.value, &names, "the columns")))
+        .suggest("say which, such as MIN or MAX of it, or BOOL_OR of a condition")
+    }
+
+    /// The position of a column that is named alone.
+    fn column(&self, ident: &Ident) -> Result<usize, Refusal> {
+        let at = ident.span.start;
+        let columns = self.scope.qualified().iter().enumerate();
+        let found: Vec<_> = columns
+            .filter(|(_, c)| means(ident, &c.column.name))
+            .collect();
+        let side = self.subject_side(&Expr::Identifier(ident.clone()));
+        let tables = found.iter().map(|(_, c)| c.qualifier.as_str());
+        match (found.as_slice(), side) {
+            ([(position, _)], None) => Ok(*position),
+            ([], Some(side)) => Err(self.only_counted(at, side)),
+            ([], None) => Err(self.no_column(ident, None)),
+            (several, side) => {
+                let items = self.scope.items();
+                let subject = side.and_then(|s| items.get(s)).map(|i| i.name.as_str());
+                let tables: Vec<&str> = tables.chain(subject).collect();
+                let name = several.first().map_or("", |(_, c)| c.column.name.as_str());
+                let quoted: Vec<String> = tables.iter().map(|t| format!("'{t}'")).collect();
+                let whole: Vec<String> = tables.iter().map(|t| format!("{t}.{name}")).collect();
+                Err(Refusal::at(
+                    at,
+                    format!(
+                        "{} is in {}",
+                        shown(name),
+                        crate::expr::join(&quoted, "and")
+                    ),
+                )
+                .suggest(format!("write {}", crate::expr::join(&whole, "or"))))
+            }
+        }
+    }
+
+    /// The position of a column after its table's name.
+    fn qualified(&self, table: &Ident, column: &Ident) -> Result<usize, Refusal> {
+        let items = self.scope.items();
+        let Some(side) = items.iter().position(|i| means(table, &i.name)) else {
+            let names: Vec<&str> = items.iter().map(|i| i.name.as_str()).collect();
+            return Err(Refusal::at(
+                table.span.start,
+                format!("FROM has no table {}", shown(&table.value)),
+            )
+            .suggest(nearest(&table.value, &names, "the tables")));
+        };
+        let name = items.get(side).map_or("", |i| &i.name);
+        let mut columns = self.scope.qualified().iter();
+        let found = columns.position(|c| c.qualifier == name && means(column, &c.column.name));
+        match found {
+            Some(position) => Ok(position),
+            None if items
+                .get(side)
+                .is_some_and(|i| means(column, &i.subject_column)) =>
+            {
+                Err(self.only_counted(table.span.start, side))
+            }
+            None => Err(self.no_column(column, Some(name))),
+        }
+    }
+
+    fn only_counted(&self, at: Location, side: usize) -> Refusal {
+        let subject = self.scope.items().get(side);
+        let subject = crate::expr::identifier(subject.map_or("", |i| &i.subject_column));
+        Refusal::at(
+            at,
+            format!("{subject} says whose row it is and can only be counted"),
+        )
+        .suggest(format!("write COUNT(DISTINCT {subject})"))
+    }
+
+    fn no_column(&self, ident: &Ident, table: Option<&str>) -> Refusal {
+        let columns = self.scope.qualified().iter();
+        let names: Vec<&str> = columns
+            .filter(|c| table.is_none_or(|t| c.qualifier == t))
+            .map(|c| c.column.name.as_str())
+            .collect();
+        let tables: Vec<&str> = match table {
+            Some(table) => vec![table],
+            None => self.scope.items().iter().map(|i| i.name.as_str()).collect(),
+        };
+        let none = match tables.as_slice() {
+            [one] => format!("{one} has no column {}", shown(&ident.value)),
+            many => {
+                let many: Vec<String> = many.iter().map(|t| (*t).to_owned()).collect();
+                let tables = crate::expr::join(&many, "nor");
+                format!("neither {tables} has a column {}", shown(&ident.value))
+            }
+        };
+        Refusal::at(ident.span.start, none).suggest(nearest(&ident.value, &names, "the columns"))
     }
 }
 

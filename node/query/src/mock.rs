@@ -10,16 +10,17 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array};
 use obscura_model::answer::{Answer, InvalidAnswer};
 use obscura_model::ids::Digest;
-use obscura_model::schema::{Column, Description, Domain};
+use obscura_model::schema::{Column, Description, Domain, Table};
 use obscura_privacy::{NoiseError, mock_noise};
 use rand::distr::Distribution;
 use rand::{CryptoRng, Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rand_distr::{Beta, Zipf};
 
-use crate::eval::Batch;
-use crate::fold::{FoldError, Source, tally};
+use crate::batch::Batch;
+use crate::fold::{FoldError, tally};
 use crate::plan::PrivatePlan;
+use crate::source::{Source, Span};
 
 /// The most mock subjects.
 pub const MOST_SUBJECTS: u64 = 100_000;
@@ -31,12 +32,14 @@ const ABOUT_MOST_ROWS: u64 = 1_000_000;
 #[derive(Clone)]
 pub struct MockRows {
     description: Digest,
-    batch: Arc<Batch>,
+    /// By table.
+    tables: Arc<Vec<Batch>>,
 }
 
 impl fmt::Debug for MockRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MockRows({} rows)", self.batch.len())
+        let rows: usize = self.tables.iter().map(Batch::len).sum();
+        write!(f, "MockRows({rows} rows)")
     }
 }
 
@@ -67,53 +70,72 @@ pub enum MockError {
 }
 
 /// Makes mock rows: as many subjects as the geometric middle of the public size (at most
-/// [`MOST_SUBJECTS`]), each with 1 to the declared most rows, values within their domains,
-/// declared shares missing, constant columns constant.
+/// [`MOST_SUBJECTS`]), each with 1 to the declared most rows in the first table and 0 to the
+/// declared most rows in the others, values within their domains, declared shares missing,
+/// constant columns constant.
 #[must_use]
 pub fn rows(description: &Description, seed: u64) -> MockRows {
-    some_columns(description, seed, |_| true)
+    some_columns(description, seed, |_, _| true)
 }
 
 /// The columns of [`rows`] that a plan reads, which are the same whatever else is made: a wide
 /// description costs no more than what is asked of it.
 #[must_use]
 pub fn rows_for(plan: &PrivatePlan, description: &Description, seed: u64) -> MockRows {
-    some_columns(description, seed, |column| plan.reads().contains(&column))
+    some_columns(description, seed, |table, column| {
+        let needs = plan.needs().get(&table);
+        needs.is_some_and(|columns| columns.contains(&column))
+    })
 }
 
-fn some_columns(description: &Description, seed: u64, wanted: impl Fn(usize) -> bool) -> MockRows {
-    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+fn some_columns(
+    description: &Description,
+    seed: u64,
+    wanted: impl Fn(usize, usize) -> bool,
+) -> MockRows {
     let middle = (description.fewest_subjects() as f64 * description.most_subjects() as f64).sqrt();
     let count = (middle.round() as u64).clamp(1, MOST_SUBJECTS);
-    let most = u64::from(description.most_rows_per_subject());
-    let most = most.min((2 * ABOUT_MOST_ROWS / count).max(1));
-    let mut subjects: Vec<u32> = Vec::new();
-    for subject in 0..count as u32 {
-        let rows = rng.random_range(1..=most);
-        subjects.extend((0..rows).map(|_| subject));
-    }
-    let column = |(index, column): (usize, &Column)| {
-        if !wanted(index) {
-            return None;
-        }
-        // A generator for each column: adding a column leaves the others as they were.
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        rng.set_stream(index as u64 + 1);
-        Some(values(column, &subjects, &mut rng))
-    };
-    let columns = description
-        .columns()
-        .iter()
-        .enumerate()
-        .map(column)
-        .collect();
-    let batch = Batch {
-        subjects: UInt32Array::from(subjects.clone()),
-        columns,
-    };
+    let tables = description.tables().iter().enumerate();
+    let tables = tables.map(|(number, table)| {
+        mock_table(table, number, count, seed, |column| wanted(number, column))
+    });
     MockRows {
         description: description.digest(),
-        batch: Arc::new(batch),
+        tables: Arc::new(tables.collect()),
+    }
+}
+
+/// Streams of the generator for one table: more than a table has columns.
+const STREAMS: u64 = 1 << 20;
+
+fn mock_table(
+    table: &Table,
+    number: usize,
+    count: u64,
+    seed: u64,
+    wanted: impl Fn(usize) -> bool,
+) -> Batch {
+    // A generator for each table and each column: adding one leaves the others as they were.
+    let generator = |stream: u64| {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        rng.set_stream(number as u64 * STREAMS + stream);
+        rng
+    };
+    let mut rng = generator(0);
+    let most = u64::from(table.most_rows_per_subject);
+    let most = most.min((2 * ABOUT_MOST_ROWS / count).max(1));
+    let least = u64::from(number == 0);
+    let mut subjects: Vec<u32> = Vec::new();
+    for subject in 0..count as u32 {
+        let rows = rng.random_range(least..=most);
+        subjects.extend((0..rows).map(|_| subject));
+    }
+    let columns = table.columns.iter().enumerate().map(|(index, column)| {
+        wanted(index).then(|| values(column, &subjects, &mut generator(index as u64 + 1)))
+    });
+    Batch {
+        columns: columns.collect(),
+        subjects: UInt32Array::from(subjects.clone()),
     }
 }
 
@@ -138,22 +160,26 @@ pub fn run<R: CryptoRng + ?Sized>(
 }
 
 impl Source for MockRows {
-    fn pieces(&self) -> usize {
-        1
+    fn spans(&self, table: usize) -> Vec<Span> {
+        let batch = self.tables.get(table);
+        let subjects = batch.map_or(&[][..], |b| b.subjects.values());
+        match (subjects.first(), subjects.last()) {
+            (Some(first), Some(last)) => vec![Span {
+                first: *first,
+                last: *last,
+            }],
+            _ => Vec::new(),
+        }
     }
 
-    fn read(
+    fn load(
         &self,
-        _piece: usize,
+        table: usize,
+        _group: usize,
         columns: &BTreeSet<usize>,
-        most: usize,
-        each: &mut dyn FnMut(&Batch) -> Result<(), FoldError>,
-    ) -> Result<(), FoldError> {
-        let rows = self.batch.len();
-        for start in (0..rows).step_by(most.max(1)) {
-            each(&self.batch.slice(start, most.min(rows - start), columns))?;
-        }
-        Ok(())
+    ) -> Result<Batch, FoldError> {
+        let batch = self.tables.get(table).ok_or(FoldError::Store)?;
+        Ok(batch.only(|column| columns.contains(&column)))
     }
 }
 

@@ -46,6 +46,18 @@ impl Places {
             .map_or_else(Location::empty, |(_, at, _)| *at)
     }
 
+    /// The first of these keywords that belongs to the SELECT at a place, or the place itself.
+    pub(crate) fn clause_in(&self, select: Location, keywords: &[Keyword]) -> Location {
+        let mut words = self.words.iter().skip_while(|(_, at, _)| *at < select);
+        let Some((_, _, depth)) = words.next().filter(|(_, at, _)| *at == select) else {
+            return select;
+        };
+        words
+            .take_while(|(_, _, there)| there >= depth)
+            .find(|(word, _, there)| there == depth && keywords.contains(word))
+            .map_or(select, |(_, at, _)| *at)
+    }
+
     /// The last of these keywords before a place, or the place itself.
     pub(crate) fn before(&self, at: Location, keyword: Keyword) -> Location {
         let mut words = self.words.iter().rev();

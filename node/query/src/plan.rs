@@ -17,7 +17,9 @@ use crate::expr::{Bool, Mask, cost_of_any, cost_of_bool, cost_of_num};
 use crate::limits;
 use crate::query::{Definition, ValidatedQuery};
 use crate::refusal::Refusal;
+use crate::relation::Relation;
 use crate::scope::Scope;
+use crate::source::Needs;
 
 pub(crate) use vectors::{COUNT_SCALE, Quantity, Vector};
 
@@ -49,7 +51,9 @@ pub struct PrivatePlan {
     filter: Option<Bool>,
     keys: Vec<KeyColumn>,
     vectors: Vec<Vector>,
+    relation: Relation,
     reads: BTreeSet<usize>,
+    needs: Needs,
     most_rows: u32,
     capacity: u64,
     rows_upper: u64,
@@ -111,12 +115,14 @@ impl PrivatePlan {
                 .filter_map(|k| key_column(*k, &definition.scope))
                 .collect(),
             vectors: drawn.vectors,
+            relation: definition.relation.clone(),
+            needs: definition.relation.needs(&definition.columns()),
             reads: definition.columns(),
             most_rows,
             capacity,
             rows_upper: description
                 .most_subjects()
-                .saturating_mul(u64::from(most_rows)),
+                .saturating_mul(definition.relation.work()),
             operators,
             canonical,
             shape,
@@ -204,6 +210,16 @@ impl PrivatePlan {
 
     pub(crate) fn reads(&self) -> &BTreeSet<usize> {
         &self.reads
+    }
+
+    /// Where the rows come from.
+    pub(crate) fn relation(&self) -> &Relation {
+        &self.relation
+    }
+
+    /// The columns of tables that are read.
+    pub(crate) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     pub(crate) fn most_rows(&self) -> u32 {

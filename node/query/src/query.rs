@@ -113,12 +113,24 @@ impl ValidatedQuery {
         self.definition.outputs.iter().map(|o| o.name.as_str())
     }
 
-    /// The names of all columns that are read, in declared order.
+    /// The names of all columns that are read, in declared order; as `table.column` if the dataset
+    /// has several tables.
     #[must_use]
-    pub fn columns_read<'d>(&self, description: &'d Description) -> Vec<&'d str> {
-        let read = self.definition.columns();
-        let named = read.iter().filter_map(|c| description.columns().get(*c));
-        named.map(|c| c.name.as_str()).collect()
+    pub fn columns_read(&self, description: &Description) -> Vec<String> {
+        let needs = self.definition.relation.needs(&self.definition.columns());
+        let tables = description.tables();
+        let mut names = Vec::new();
+        for (table, columns) in needs {
+            let Some(table) = tables.get(table) else {
+                continue;
+            };
+            let columns = columns.iter().filter_map(|c| table.columns.get(*c));
+            names.extend(columns.map(|c| match tables {
+                [_] => c.name.clone(),
+                _ => format!("{}.{}", table.name, c.name),
+            }));
+        }
+        names
     }
 
     /// The digest of the description that the query was checked against.
@@ -186,7 +198,7 @@ fn canonical(definition: &Definition, description: &Description) -> String {
         format!("{text} AS {}", output_name(&output.name))
     });
     let list: Vec<String> = keys.iter().cloned().chain(outputs).collect();
-    let from = identifier(description.name().as_str());
+    let from = definition.relation.sql(description);
     let mut text = format!("SELECT {} FROM {from}", list.join(", "));
     if let Some(filter) = &definition.filter {
         text.push_str(&format!(" WHERE {}", printer.bool(filter)));
@@ -262,6 +274,9 @@ fn summary(definition: &Definition, description: &Description) -> String {
     match &definition.filter {
         Some(filter) => text.push_str(&format!(" Only rows where {}.", words.bool(filter))),
         None => text.push_str(" All rows."),
+    }
+    if let Some(rows) = definition.relation.in_words(description) {
+        text.push_str(&format!(" {rows}"));
     }
     let rows = scope.most_rows_per_subject();
     let plural = if rows == 1 { "row" } else { "rows" };

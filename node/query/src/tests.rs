@@ -8,7 +8,9 @@ mod places;
 mod plans;
 mod properties;
 mod reference;
+mod relations;
 mod rows;
+mod subjects;
 mod trees;
 
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};

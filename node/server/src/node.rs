@@ -14,7 +14,7 @@ use obscura_model::ids::{DatasetName, KeyId, PopulationName, ProjectName, UnixMi
 use obscura_model::schema::Description;
 use obscura_model::study::Study;
 use obscura_model::wire;
-use obscura_query::{PrivatePlan, ValidatedQuery};
+use obscura_query::{PrivatePlan, PrivateTable, ValidatedQuery};
 
 use crate::access::Door;
 use crate::clock::Clock;
@@ -64,6 +64,9 @@ pub struct Node {
     /// The latest time seen, in milliseconds.
     latest: AtomicU64,
     descriptions: RwLock<BTreeMap<DatasetVersion, Arc<Description>>>,
+    /// Stored versions, opened once. Every part of a file is compared with its digest again when
+    /// it is read.
+    tables: Mutex<BTreeMap<DatasetVersion, PrivateTable>>,
     slots: Mutex<BTreeMap<PopulationName, Arc<Slots<Run>>>>,
 }
 
@@ -129,6 +132,7 @@ impl Node {
             ingesting: Mutex::default(),
             latest: AtomicU64::new(started.0),
             descriptions: RwLock::default(),
+            tables: Mutex::default(),
             slots: Mutex::default(),
         })
     }
@@ -183,6 +187,28 @@ impl Node {
             accounts,
             sole,
         })
+    }
+
+    /// A stored version: as it was opened before, or by `open`.
+    pub(crate) fn table(
+        &self,
+        which: DatasetVersion,
+        open: impl FnOnce() -> Result<PrivateTable, Error>,
+    ) -> Result<PrivateTable, Error> {
+        let known = |which| {
+            let tables = self.tables.lock().unwrap_or_else(|e| e.into_inner());
+            tables.get(which).cloned()
+        };
+        if let Some(table) = known(&which) {
+            return Ok(table);
+        }
+        // Opened without the lock: another population's releases do not wait for this one's.
+        let table = open()?;
+        let mut tables = self.tables.lock().unwrap_or_else(|e| e.into_inner());
+        // Versions before are not read any more, except by what has them open.
+        tables.retain(|known, _| known.id != which.id);
+        tables.insert(which, table.clone());
+        Ok(table)
     }
 
     fn description(&self, view: &DatasetView) -> Result<Arc<Description>, Error> {

@@ -123,7 +123,8 @@ pub fn add_dataset(
 /// Refuses a size with which no query could ever be answered, before the population has it for
 /// good.
 fn answerable(description: &Description) -> Result<(), Error> {
-    let rows = u64::from(description.most_rows_per_subject());
+    let tables = description.tables().iter();
+    let rows: u64 = tables.map(|t| u64::from(t.most_rows_per_subject)).sum();
     let rows = description.most_subjects().checked_mul(rows);
     if rows.is_some_and(|rows| rows <= limits::DECLARED_ROWS) {
         return Ok(());

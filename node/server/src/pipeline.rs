@@ -324,7 +324,8 @@ fn make(
         plan,
     } = planned;
     let path = node.settings.datasets.join(file_name(&face));
-    let rows = registered(&path, &face)?.rows();
+    let table = node.table(face.view.which, || registered(&path, &face))?;
+    let rows = table.rows();
     let shape = plan.shape().clone();
     let completeness = if permit.nobody_dropped() {
         Completeness::NobodyDropped

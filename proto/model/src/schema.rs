@@ -8,6 +8,7 @@ mod file;
 use std::collections::BTreeSet;
 
 use crate::calendar;
+use crate::disclosure::Rules;
 use crate::exposure::Delta;
 use crate::ids::{DatasetName, Digest, PopulationName};
 
@@ -179,6 +180,7 @@ pub struct Description {
     delta: Delta,
     tables: Vec<Table>,
     required_terms: BTreeSet<StudyTerm>,
+    disclosure: Rules,
 }
 
 impl Description {
@@ -296,6 +298,12 @@ impl Description {
             .iter()
             .enumerate()
             .find(|(_, c)| c.name == name)
+    }
+
+    /// The owner's rules for released numbers, besides noise.
+    #[must_use]
+    pub fn disclosure(&self) -> Rules {
+        self.disclosure
     }
 
     /// The terms that a study must state.

@@ -254,7 +254,7 @@ impl Row<'_> {
     }
 
     /// Whether a value is not missing, for each row.
-    pub(super) fn known(&self, value: &Any) -> Result<BooleanArray, BadRows> {
+    pub(crate) fn known(&self, value: &Any) -> Result<BooleanArray, BadRows> {
         let known = match value {
             Any::Num(n) | Any::Date(n) => boolean::is_not_null(&self.num(n)?),
             Any::Text(t) => boolean::is_not_null(&self.text(t)?),

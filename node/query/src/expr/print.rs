@@ -70,9 +70,7 @@ pub(crate) fn literal(value: f64) -> String {
 
 impl Printer<'_> {
     pub(crate) fn column(&self, column: usize) -> String {
-        self.scope
-            .get(column)
-            .map_or_else(String::new, |c| identifier(&c.name))
+        self.scope.sql(column)
     }
 
     pub(crate) fn any(&self, value: &Any) -> String {

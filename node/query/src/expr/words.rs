@@ -17,9 +17,7 @@ pub(crate) struct Words<'a> {
 
 impl Words<'_> {
     fn column(&self, column: usize) -> String {
-        self.scope
-            .get(column)
-            .map_or_else(String::new, |c| c.name.clone())
+        self.scope.told(column)
     }
 
     pub(crate) fn any(&self, value: &Any) -> String {

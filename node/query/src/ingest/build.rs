@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use obscura_model::schema::{Column, Description};
+use obscura_model::schema::{Column, Table};
 
 use super::cell::{Cell, Labels, labels};
 use super::error::{IngestError, Place};
-use super::{RawColumn, RawTable};
+use super::{RawColumn, RawPart};
 
 /// The positions, in a file's header, of the subject and of each described column.
 pub(super) struct Header {
@@ -16,11 +16,7 @@ pub(super) struct Header {
 
 /// Finds the described columns in a header: by exact name, or else by a name that differs in
 /// upper and lower case only. Other columns are ignored.
-pub(super) fn header(
-    description: &Description,
-    names: &[String],
-    file: &str,
-) -> Result<Header, IngestError> {
+pub(super) fn header(table: &Table, names: &[String], file: &str) -> Result<Header, IngestError> {
     let find = |wanted: &str| {
         let exact: Vec<usize> = (0..names.len())
             .filter(|i| names.get(*i).is_some_and(|n| n == wanted))
@@ -40,9 +36,9 @@ pub(super) fn header(
         }
     };
     Ok(Header {
-        subject: find(description.subject_column())?,
-        columns: description
-            .columns()
+        subject: find(&table.subject_column)?,
+        columns: table
+            .columns
             .iter()
             .map(|c| find(&c.name))
             .collect::<Result<_, _>>()?,
@@ -51,7 +47,7 @@ pub(super) fn header(
 
 /// Rows so far.
 pub(super) struct Builder<'a> {
-    description: &'a Description,
+    table: &'a Table,
     file: String,
     ids: Vec<String>,
     places: Vec<Place>,
@@ -61,16 +57,16 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(description: &'a Description, file: String) -> Self {
-        let columns = description
-            .columns()
+    pub(super) fn new(table: &'a Table, file: String) -> Self {
+        let columns = table
+            .columns
             .iter()
             .map(|c| RawColumn::of(&c.domain))
             .collect();
-        let labels = description.columns().iter().map(labels).collect();
+        let labels = table.columns.iter().map(labels).collect();
         let (ids, places) = (Vec::new(), Vec::new());
         Self {
-            description,
+            table,
             file,
             ids,
             places,
@@ -95,7 +91,7 @@ impl<'a> Builder<'a> {
             self.without_id = self.without_id.saturating_add(1);
             return Ok(());
         };
-        let described = self.description.columns().iter().zip(&self.labels);
+        let described = self.table.columns.iter().zip(&self.labels);
         let described = described.zip(&mut self.columns).enumerate();
         for (position, ((column, labels), values)) in described {
             cell(position)
@@ -113,10 +109,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Checks what concerns several rows of a subject.
-    pub(super) fn finish(self) -> Result<RawTable, IngestError> {
+    pub(super) fn finish(self) -> Result<RawPart, IngestError> {
         self.constants()?;
-        Ok(RawTable {
-            description: self.description.digest(),
+        Ok(RawPart {
             ids: self.ids,
             columns: self.columns,
             without_id: self.without_id,
@@ -125,8 +120,8 @@ impl<'a> Builder<'a> {
 
     fn constants(&self) -> Result<(), IngestError> {
         let constant: Vec<(&Column, &RawColumn)> = self
-            .description
-            .columns()
+            .table
+            .columns
             .iter()
             .zip(&self.columns)
             .filter(|(c, _)| c.constant_per_subject)

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
-use obscura_model::schema::Description;
+use obscura_model::schema::Table;
 
-use super::RawTable;
+use super::RawPart;
 use super::build::{Builder, header};
 use super::cell::{Cell, normalised_id};
 use super::error::{IngestError, Place, file_name};
@@ -31,7 +31,7 @@ impl<R: Read> Read for Quotes<R> {
 }
 
 /// Reads a CSV file.
-pub(super) fn read(description: &Description, path: &Path) -> Result<RawTable, IngestError> {
+pub(super) fn read(table: &Table, path: &Path) -> Result<RawPart, IngestError> {
     let name = file_name(path);
     let opened = File::open(path).map_err(|source| IngestError::Read {
         file: name.clone(),
@@ -44,7 +44,7 @@ pub(super) fn read(description: &Description, path: &Path) -> Result<RawTable, I
             inner: opened,
             odd: false,
         });
-    let mut builder = Builder::new(description, name.clone());
+    let mut builder = Builder::new(table, name.clone());
     let mut record = ByteRecord::new();
     let mut columns = None;
     loop {
@@ -61,13 +61,13 @@ pub(super) fn read(description: &Description, path: &Path) -> Result<RawTable, I
                     place: line,
                     what: NOT_TEXT,
                 })?;
-                columns = Some(header(description, &names, &name)?);
+                columns = Some(header(table, &names, &name)?);
             }
             Some(header) => {
                 let id = text(&record, header.subject).map_err(|what| IngestError::Value {
                     file: builder.file().to_owned(),
                     place: line,
-                    column: description.subject_column().to_owned(),
+                    column: table.subject_column.clone(),
                     what,
                 })?;
                 builder.row(line, normalised_id(id), |position| {

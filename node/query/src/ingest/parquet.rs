@@ -10,16 +10,16 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use obscura_model::schema::{Description, Domain};
+use obscura_model::schema::{Domain, Table};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::RawTable;
+use super::RawPart;
 use super::build::{Builder, Header, header};
 use super::cell::{Cell, normalised_id};
 use super::error::{IngestError, Place, file_name};
 
 /// Reads a Parquet file.
-pub(super) fn read(description: &Description, path: &Path) -> Result<RawTable, IngestError> {
+pub(super) fn read(table: &Table, path: &Path) -> Result<RawPart, IngestError> {
     let name = file_name(path);
     let file = File::open(path).map_err(|source| IngestError::Read {
         file: name.clone(),
@@ -32,10 +32,10 @@ pub(super) fn read(description: &Description, path: &Path) -> Result<RawTable, I
         .map_err(|_| damaged())?;
     let fields = opened.schema().fields().clone();
     let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-    let found = header(description, &names, &name)?;
+    let found = header(table, &names, &name)?;
     let type_of = |index: usize| fields.get(index).map_or(&DataType::Null, |f| f.data_type());
-    check_types(description, &found, &name, type_of)?;
-    let mut builder = Builder::new(description, name.clone());
+    check_types(table, &found, &name, type_of)?;
+    let mut builder = Builder::new(table, name.clone());
     let mut row = 0u64;
     for batch in opened.build().map_err(|_| damaged())? {
         let batch = batch.map_err(|_| damaged())?;
@@ -63,7 +63,7 @@ fn is_text(kind: &DataType) -> bool {
 }
 
 fn check_types<'t>(
-    description: &Description,
+    table: &Table,
     header: &Header,
     file: &str,
     type_of: impl Fn(usize) -> &'t DataType,
@@ -83,12 +83,12 @@ fn check_types<'t>(
     let kind = type_of(header.subject);
     let fits = is_whole(kind) || is_text(kind);
     check(
-        description.subject_column(),
+        &table.subject_column,
         kind,
         fits,
         "a subject id (text or integer)",
     )?;
-    for (column, index) in description.columns().iter().zip(&header.columns) {
+    for (column, index) in table.columns.iter().zip(&header.columns) {
         let kind = type_of(*index);
         let number = is_whole(kind) || matches!(kind, DataType::Float32 | DataType::Float64);
         let truth = *kind == DataType::Boolean;

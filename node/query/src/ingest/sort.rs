@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use hmac::{Hmac, KeyInit, Mac};
 use obscura_model::ids::Digest;
-use obscura_model::schema::{Description, Domain};
+use obscura_model::schema::{Description, Domain, Table};
 use sha2::Sha256;
 
 use super::cell::normalised_id;
-use super::{RawColumn, RawTable};
+use super::{RawColumn, RawPart, RawTable};
 
 /// The secrets of a population, never rotated. `subject` keys the hashes of ids, `rows` those of
 /// rows.
@@ -46,9 +46,14 @@ pub enum SortError<E: std::error::Error + 'static> {
     Full,
 }
 
-/// Rows in stored order: by subject index, then by the keyed hash of the row.
+/// The rows of all tables in stored order: by subject index, then by the keyed hash of the row.
 pub struct SortedTable {
     description: Digest,
+    parts: Vec<SortedPart>,
+}
+
+/// One table in stored order.
+pub(crate) struct SortedPart {
     subjects: Vec<u32>,
     columns: Vec<RawColumn>,
 }
@@ -83,15 +88,16 @@ fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// Puts rows into stored order. `index` gives the dense subject index of a keyed id (the ledger
-/// owns that map, which only ever grows); it is asked once for each subject, in ascending order of
-/// the hashes, so that nothing depends on the order of the file. Rows of a subject without an index
-/// are left out.
+/// owns that map, which only ever grows); it is asked once for each subject of any table, in
+/// ascending order of the hashes, so that nothing depends on the order of the files. Rows of a
+/// subject without an index are left out.
 ///
 /// The rows of a subject are ordered by the first 16 bytes of HMAC-SHA256 under the row secret, of
 /// the typed content of all described columns followed by the row's ordinal among the subject's
 /// equal rows (8 bytes, little endian). A missing value is the byte 0; a number 1 and its 8 bytes
 /// (IEEE 754, little endian); a category 2, the length of its text in 4 bytes and the text; a
-/// boolean 3 and 0 or 1.
+/// boolean 3 and 0 or 1; a text 4, its length in 4 bytes and the text. In every table but the first
+/// the byte 5, the length of the table's name in 4 bytes and the name come before.
 pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: RawTable,
     description: &Description,
@@ -102,8 +108,41 @@ pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
         return Err(SortError::OtherDescription);
     }
     let subjects = indices(&raw, description, secrets, index)?;
+    let parts = description.tables().iter().zip(&raw.parts).zip(subjects);
+    let parts = parts
+        .enumerate()
+        .map(|(position, ((table, part), subjects))| {
+            let prefix = if position == 0 {
+                Vec::new()
+            } else {
+                prefix(table)
+            };
+            sorted(part, table, &prefix, &subjects, secrets)
+        });
+    Ok(SortedTable {
+        description: raw.description,
+        parts: parts.collect(),
+    })
+}
+
+/// Separates the hashes of a table from those of others.
+fn prefix(table: &Table) -> Vec<u8> {
+    let mut bytes = vec![5];
+    // Names have at most 60 bytes.
+    bytes.extend_from_slice(&(table.name.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(table.name.as_bytes());
+    bytes
+}
+
+fn sorted(
+    raw: &RawPart,
+    table: &Table,
+    prefix: &[u8],
+    subjects: &[Option<u32>],
+    secrets: &Secrets,
+) -> SortedPart {
     let content: Vec<Vec<u8>> = (0..raw.ids.len())
-        .map(|row| content(&raw.columns, description, row))
+        .map(|row| content(&raw.columns, table, row))
         .collect();
     // Equal rows of a subject come together, in whatever order: they are interchangeable.
     let mut order: Vec<usize> = (0..raw.ids.len())
@@ -120,34 +159,34 @@ pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
             _ => 0,
         };
         before = Some((subject, bytes, ordinal));
-        let hash = keyed(&secrets.rows, &[bytes, &ordinal.to_le_bytes()]);
+        let hash = keyed(&secrets.rows, &[prefix, bytes, &ordinal.to_le_bytes()]);
         keyed_rows.push((subject, hash, row));
     }
     keyed_rows.sort_unstable();
     let rows: Vec<usize> = keyed_rows.iter().map(|(_, _, row)| *row).collect();
-    Ok(SortedTable {
-        description: raw.description,
+    SortedPart {
         subjects: keyed_rows.iter().map(|(subject, _, _)| *subject).collect(),
         columns: raw.columns.iter().map(|c| c.take(&rows)).collect(),
-    })
+    }
 }
 
+/// The subject index of each row of each table; none for rows that are left out.
 fn indices<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: &RawTable,
     description: &Description,
     secrets: &Secrets,
     index: &mut impl FnMut([u8; 16]) -> Result<I, E>,
-) -> Result<Vec<Option<u32>>, SortError<E>> {
-    let mut hashes: Vec<([u8; 16], usize)> = raw
-        .ids
-        .iter()
-        .enumerate()
-        .map(|(row, id)| (subject_hash(&secrets.subject, id), row))
-        .collect();
+) -> Result<Vec<Vec<Option<u32>>>, SortError<E>> {
+    let mut hashes: Vec<([u8; 16], usize, usize)> = Vec::new();
+    for (part, rows) in raw.parts.iter().enumerate() {
+        let ids = rows.ids.iter().enumerate();
+        hashes.extend(ids.map(|(row, id)| (subject_hash(&secrets.subject, id), part, row)));
+    }
     hashes.sort_unstable();
-    let mut subjects = vec![None; hashes.len()];
+    let empty = |part: &RawPart| vec![None; part.ids.len()];
+    let mut subjects: Vec<Vec<Option<u32>>> = raw.parts.iter().map(empty).collect();
     let mut before: Option<([u8; 16], Option<u32>)> = None;
-    for (hash, row) in hashes {
+    for (hash, part, row) in hashes {
         let subject = match before {
             Some((same, subject)) if same == hash => subject,
             _ => index(hash).map_err(SortError::Index)?.into(),
@@ -156,16 +195,16 @@ fn indices<E: std::error::Error + 'static, I: Into<Option<u32>>>(
             return Err(SortError::Full);
         }
         before = Some((hash, subject));
-        if let Some(slot) = subjects.get_mut(row) {
+        if let Some(slot) = subjects.get_mut(part).and_then(|s| s.get_mut(row)) {
             *slot = subject;
         }
     }
     Ok(subjects)
 }
 
-fn content(columns: &[RawColumn], description: &Description, row: usize) -> Vec<u8> {
+fn content(columns: &[RawColumn], table: &Table, row: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for (values, column) in columns.iter().zip(description.columns()) {
+    for (values, column) in columns.iter().zip(&table.columns) {
         match values {
             RawColumn::Number(v) => match v.get(row).copied().flatten() {
                 Some(number) => {
@@ -252,13 +291,19 @@ impl SortedTable {
     /// How many rows are kept. Private.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.subjects.len() as u64
+        self.parts.iter().map(|p| p.subjects.len() as u64).sum()
     }
 
     pub(crate) fn description_digest(&self) -> Digest {
         self.description
     }
 
+    pub(crate) fn parts(&self) -> &[SortedPart] {
+        &self.parts
+    }
+}
+
+impl SortedPart {
     pub(crate) fn subjects(&self) -> &[u32] {
         &self.subjects
     }

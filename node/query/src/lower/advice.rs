@@ -3,7 +3,10 @@
 
 const DECLARED_ORDER: &str =
     "every group is answered, in declared order; choose among the answers after the release";
-const INNER: &str = "release the inner result first and write its number here";
+const INNER: &str = "release the inner result first and write its number here, or join a subquery \
+     that groups by the subject column";
+const ANY_ORDER: &str = "rows have no order here: choose them with WHERE, or take MIN and MAX in a \
+     subquery that groups by the subject column";
 
 /// Parts of a query that have no rule, by what a refusal calls them.
 const INSTEAD: &[(&[&str], &str)] = &[
@@ -19,8 +22,15 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["SELECT DISTINCT"],
         "group by the column instead: each value is answered once",
     ),
-    (&["WITH", "a query in a query"], INNER),
-    (&["a join"], "ask each dataset in a release of its own"),
+    (&["a query in a query"], INNER),
+    (
+        &["ORDER BY in a subquery", "LIMIT in a subquery"],
+        ANY_ORDER,
+    ),
+    (
+        &["SELECT DISTINCT in a subquery"],
+        "group by the subject column and take COUNT(DISTINCT x)",
+    ),
     (&["a cast"], CASTS),
     (
         &["matching texts by a pattern"],
@@ -34,13 +44,12 @@ const INSTEAD: &[(&[&str], &str)] = &[
         &["an interval here"],
         "add it to a day, such as d + INTERVAL '3' MONTH",
     ),
-    (&["OVER", "WINDOW"], "use GROUP BY"),
+    (
+        &["OVER", "WINDOW"],
+        "write a subquery that groups by the subject column, or join a table with itself",
+    ),
     (&["FILTER"], "use CASE inside the function, or WHERE"),
     (&["DISTINCT in SUM or AVG"], "leave DISTINCT out"),
-    (
-        &["another name for the dataset"],
-        "write the dataset's own name, and columns alone",
-    ),
     (&["INTO"], "the answer comes back to you; nothing is stored"),
 ];
 

@@ -138,7 +138,7 @@ impl Lowering<'_> {
 
     fn subjects(&self, argument: &FunctionArgExpr) -> Result<Aggregate, Refusal> {
         match expression(argument)? {
-            Expr::Identifier(ident) if self.is_subject(ident) => Ok(Aggregate::Subjects),
+            subject if self.subject_side(subject).is_some() => Ok(Aggregate::Subjects),
             other => {
                 let subject = crate::expr::identifier(self.scope.subject_column());
                 Err(

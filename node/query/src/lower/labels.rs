@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int32Array, UInt32Array};
 use obscura_model::schema::Domain;
 
-use crate::eval::{Batch, Row};
+use crate::batch::Batch;
+use crate::eval::Row;
 use crate::expr::{Bool, cost_of_bool};
 use crate::scope::Scope;
 

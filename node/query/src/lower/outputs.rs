@@ -60,14 +60,14 @@ impl Lowering<'_> {
 
     /// Whether an output is one of the group keys; a column that is no key is refused.
     fn key(&self, expr: &Expr, alias: Option<&Ident>, keys: &[usize]) -> Result<bool, Refusal> {
-        let Expr::Identifier(ident) = expr else {
+        let (Expr::Identifier(_) | Expr::CompoundIdentifier(_)) = expr else {
             return Ok(false);
         };
-        let column = self.column(ident)?;
+        let column = self.column_of(expr)?;
         let name = self.scope.get(column).map_or("", |c| c.name.as_str());
         if !keys.contains(&column) {
             return Err(Refusal::at(
-                ident.span.start,
+                place(expr),
                 format!("'{name}' stands alone, and rows themselves are never released"),
             )
             .suggest(format!(

@@ -39,8 +39,8 @@ impl Lowering<'_> {
     fn dispatch(&mut self, expr: &Expr) -> Result<Any, Refusal> {
         match expr {
             Expr::Nested(inner) => self.any(inner),
-            Expr::Identifier(ident) => {
-                let column = self.column(ident)?;
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                let column = self.column_of(expr)?;
                 Ok(self.any_column(column))
             }
             Expr::Value(ValueWithSpan { value, span }) => plain_value(value, span.start),
@@ -79,17 +79,16 @@ impl Lowering<'_> {
                 else_result.as_deref(),
                 place(expr),
             ),
-            Expr::CompoundIdentifier(_) => Err(Refusal::at(
-                place(expr),
-                "a name with a dot is not part of the query language",
-            )
-            .suggest("write the column's name alone")),
+            Expr::Function(function) => match self.of_person(function)? {
+                Some(found) => Ok(found),
+                None => self.applied(expr),
+            },
             other => self.applied(other),
         }
     }
 
     /// A column by what its domain says it holds.
-    fn any_column(&self, column: usize) -> Any {
+    pub(super) fn any_column(&self, column: usize) -> Any {
         match self.scope.get(column).map(|c| &c.domain) {
             Some(Domain::Category {
                 values: _,

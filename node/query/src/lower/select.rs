@@ -1,21 +1,17 @@
 //! The one SELECT: its clauses, its group keys, its outputs.
 
-use sqlparser::ast::{
-    GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement,
-    TableFactor, TableWithJoins,
-};
+use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectFlavor, SetExpr, Statement};
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
 
-use super::{Lowering, absent, body_place, means, name_place, not_part, place};
+use super::{Lowering, absent, body_place, not_part, place};
 use crate::limits::shown;
 use crate::places::Places;
 use crate::query::Definition;
 use crate::refusal::Refusal;
-use crate::relation::Relation;
 use crate::scope::Scope;
 
 /// The most cells of one query: the product of its keys' sizes.
@@ -35,6 +31,8 @@ pub(crate) fn select(
         description,
         lists,
         scope: Scope::of_table(description, 0),
+        with: Vec::new(),
+        grouping: None,
         places,
         depth: 0,
         nodes: 0,
@@ -57,7 +55,9 @@ impl Lowering<'_> {
             format_clause,
             pipe_operators,
         } = query;
-        absent(with.is_none(), at, "WITH")?;
+        if let Some(with) = with {
+            self.with(with).map_err(|r| r.or_at(at))?;
+        }
         let of = |keywords: &[Keyword]| self.at(keywords, at);
         absent(order_by.is_none(), of(&[Keyword::ORDER]), "ORDER BY")?;
         let limit = of(&[Keyword::LIMIT, Keyword::OFFSET]);
@@ -138,7 +138,7 @@ impl Lowering<'_> {
         absent(value_table_mode.is_none(), at, "AS VALUE")?;
         let standard = matches!(flavor, SelectFlavor::Standard);
         absent(standard, at, "a SELECT without outputs first")?;
-        self.from(from).map_err(|r| r.or_at(at))?;
+        let relation = self.from(from).map_err(|r| r.or_at(at))?;
         let keys = self.keys(group_by)?;
         let outputs = self.outputs(projection, &keys).map_err(|r| r.or_at(at))?;
         let filter = match selection {
@@ -146,72 +146,12 @@ impl Lowering<'_> {
             None => None,
         };
         Ok(Definition {
-            relation: Relation::Table(0),
+            relation,
             scope: self.scope.clone(),
             keys,
             outputs,
             filter,
         })
-    }
-
-    fn from(&self, from: &[TableWithJoins]) -> Result<(), Refusal> {
-        let wanted = self.description.name();
-        let [TableWithJoins { relation, joins }] = from else {
-            let second = from.get(1).map(|t| table_place(&t.relation));
-            let at = second.unwrap_or_else(Location::empty);
-            return Err(
-                Refusal::at(at, "a query reads exactly one dataset").suggest(format!(
-                    "write FROM {}",
-                    crate::expr::identifier(wanted.as_str())
-                )),
-            );
-        };
-        let at = table_place(relation);
-        absent(joins.is_empty(), self.at(&[Keyword::JOIN], at), "a join")?;
-        let TableFactor::Table {
-            name,
-            alias,
-            args,
-            with_hints,
-            version,
-            with_ordinality,
-            partitions,
-            json_path,
-            sample,
-            index_hints,
-        } = relation
-        else {
-            return Err(
-                Refusal::at(at, "FROM takes the name of one dataset").suggest(format!(
-                    "write FROM {}",
-                    crate::expr::identifier(wanted.as_str())
-                )),
-            );
-        };
-        absent(alias.is_none(), at, "another name for the dataset")?;
-        absent(args.is_none(), at, "a table function")?;
-        absent(
-            with_hints.is_empty() && index_hints.is_empty(),
-            at,
-            "a hint",
-        )?;
-        absent(version.is_none(), at, "a version")?;
-        absent(!with_ordinality, at, "WITH ORDINALITY")?;
-        absent(partitions.is_empty(), at, "PARTITION")?;
-        absent(json_path.is_none(), at, "a path")?;
-        absent(sample.is_none(), at, "TABLESAMPLE")?;
-        let ObjectName(parts) = name;
-        match parts.as_slice() {
-            [ObjectNamePart::Identifier(ident)] if means(ident, wanted.as_str()) => Ok(()),
-            _ => Err(Refusal::at(
-                at,
-                format!("there is no dataset {}", shown(&name.to_string())),
-            )
-            .suggest(format!(
-                "write FROM {}",
-                crate::expr::identifier(wanted.as_str())
-            ))),
-        }
     }
 
     fn keys(&mut self, group_by: &GroupByExpr) -> Result<Vec<usize>, Refusal> {
@@ -224,15 +164,15 @@ impl Lowering<'_> {
         let mut cells = 1u64;
         for expr in list {
             let at = place(expr);
-            let sqlparser::ast::Expr::Identifier(ident) = expr else {
+            let (Expr::Identifier(_) | Expr::CompoundIdentifier(_)) = expr else {
                 return Err(Refusal::at(at, "GROUP BY takes names of columns")
                     .suggest("name declared category, boolean or integer columns"));
             };
-            let column = self.column(ident)?;
+            let column = self.column_of(expr)?;
             if keys.contains(&column) {
                 return Err(Refusal::at(
                     at,
-                    format!("{} is a key twice", shown(&ident.value)),
+                    format!("{} is a key twice", shown(&expr.to_string())),
                 ));
             }
             let declared = self.scope.get(column);
@@ -241,7 +181,7 @@ impl Lowering<'_> {
                     at,
                     format!(
                         "{} has no declared list of values to group by",
-                        shown(&ident.value)
+                        shown(&expr.to_string())
                     ),
                 )
                 .suggest("group by a category, a boolean or a short integer range"));
@@ -257,13 +197,5 @@ impl Lowering<'_> {
             keys.push(column);
         }
         Ok(keys)
-    }
-}
-
-fn table_place(table: &TableFactor) -> Location {
-    match table {
-        TableFactor::Table { name, .. } => name_place(name),
-        TableFactor::Derived { subquery, .. } => body_place(&subquery.body),
-        _ => Location::empty(),
     }
 }

@@ -8,7 +8,10 @@ use bytes::{Buf, Bytes};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
 use sha2::{Digest as _, Sha256};
+
+use crate::source::Span;
 
 /// Where a row group lies in its file, and what its bytes must be.
 pub(super) struct Group {
@@ -16,6 +19,8 @@ pub(super) struct Group {
     length: usize,
     digest: [u8; 32],
     file_length: u64,
+    /// The subjects of its rows.
+    pub(super) span: Span,
 }
 
 impl Group {
@@ -53,11 +58,21 @@ pub(super) fn groups(
         let bytes = usize::try_from(end.checked_sub(start)?).ok()?;
         let read = read_range(file, start, bytes).ok()?;
         let digest = Sha256::digest(&read).into();
+        let subjects = group.columns().first()?.statistics()?;
+        let Statistics::Int32(subjects) = subjects else {
+            return None;
+        };
+        let subject = |value: Option<&i32>| u32::try_from(*value?).ok();
+        let span = Span {
+            first: subject(subjects.min_opt())?,
+            last: subject(subjects.max_opt())?,
+        };
         groups.push(Group {
             start,
             length: bytes,
             digest,
             file_length: length,
+            span,
         });
     }
     Some(groups)

@@ -46,19 +46,19 @@ const TABLE: &[(&str, &str, &str)] = &[
         "sort them after the release",
     ),
     (
-        "SELECT COUNT(*) FROM patients a ~JOIN patients b ON a.age = b.age",
-        "a join",
-        "a release of its own",
+        "SELECT COUNT(*) FROM patients a JOIN patients b ON ~a.age = b.age",
+        "on the subject column only",
+        "ON a.subject_id = b.subject_id",
     ),
     (
         "SELECT COUNT(*) FROM patients, ~visits",
-        "exactly one dataset",
-        "FROM patients",
+        "on the subject column only",
+        "JOIN b USING (subject_id)",
     ),
     (
-        "SELECT COUNT(*) FROM (~SELECT * FROM patients LIMIT 1)",
-        "one dataset",
-        "FROM patients",
+        "SELECT COUNT(*) FROM (SELECT * FROM patients ~LIMIT 1)",
+        "LIMIT in a subquery",
+        "MIN and MAX",
     ),
     (
         "SELECT COUNT(*) FROM patients ~UNION SELECT COUNT(*) FROM patients",

@@ -12,7 +12,8 @@ use proptest::prelude::*;
 
 use super::reference::{self, Field};
 use super::{parse, patients, plan};
-use crate::eval::{Amounts, Batch, evaluate};
+use crate::batch::Batch;
+use crate::eval::{Amounts, evaluate};
 use crate::expr::{Any, Arith, Bool, Case, Comparison, Mask, Num, Printer};
 use crate::expr::{Interval, interval, known_from, mask};
 use crate::plan::Quantity;

@@ -4,7 +4,7 @@ use obscura_ledger::{AccountView, GrantState, LogEntry, Person, Role, Said};
 use obscura_model::exposure::Rho;
 use obscura_model::ids::KeyId;
 use obscura_model::release::Authority;
-use obscura_model::schema::{Column, Domain};
+use obscura_model::schema::{Column, Description, Domain, Table};
 use obscura_model::wire;
 use obscura_wire::v1;
 use prost::Message;
@@ -29,7 +29,7 @@ pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
         most_rows_per_subject: d.most_rows_per_subject(),
         fewest_subjects: d.fewest_subjects(),
         most_subjects: d.most_subjects(),
-        columns: d.columns().iter().map(column).collect(),
+        columns: columns(d),
         required_terms: d
             .required_terms()
             .iter()
@@ -38,6 +38,21 @@ pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
         accounts: accounts(face),
         description_digest: d.digest().as_bytes().to_vec(),
     }
+}
+
+/// All columns, with their tables' names before theirs if there are several tables.
+fn columns(description: &Description) -> Vec<v1::Column> {
+    let tables = description.tables();
+    let of = |table: &Table| {
+        let mut columns: Vec<v1::Column> = table.columns.iter().map(column).collect();
+        if tables.len() > 1 {
+            for column in &mut columns {
+                column.name = format!("{}.{}", table.name, column.name);
+            }
+        }
+        columns
+    };
+    tables.iter().flat_map(of).collect()
 }
 
 fn column(column: &Column) -> v1::Column {

@@ -1,11 +1,14 @@
 //! The description file: TOML with unknown keys refused.
 
-use std::collections::BTreeSet;
+mod column;
+mod table;
 
 use serde::Deserialize;
 
+use self::column::FileColumn;
+use self::table::{FileTable, only_table, tables};
 use super::{Column, Description, Domain, StudyTerm, Table};
-use crate::calendar;
+use crate::disclosure::Rules;
 use crate::exposure::{Delta, InvalidExposure};
 use crate::ids::{DatasetName, InvalidId, PopulationName};
 
@@ -54,6 +57,14 @@ pub enum InvalidDescription {
         /// What is wrong and what to do.
         what: String,
     },
+    /// A rule about one table is broken.
+    #[error("table '{table}': {what}")]
+    Table {
+        /// The table's name.
+        table: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
     /// A rule about the whole is broken.
     #[error("{field}: {what}")]
     Field {
@@ -71,17 +82,28 @@ struct File {
     title: String,
     #[serde(default)]
     about: String,
-    source: String,
-    subject: String,
+    source: Option<String>,
+    subject: Option<String>,
     subject_unit: String,
     #[serde(default = "default_population")]
     population: String,
-    most_rows_per_subject: u32,
+    most_rows_per_subject: Option<u32>,
     subjects: [u64; 2],
     delta: f64,
     #[serde(default)]
     study: StudyRules,
-    column: Vec<FileColumn>,
+    #[serde(default)]
+    disclosure: DisclosureRules,
+    column: Option<Vec<FileColumn>>,
+    #[serde(default)]
+    table: Vec<FileTable>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct DisclosureRules {
+    minimum_cell: Option<u32>,
+    rounding: Option<u32>,
 }
 
 fn default_population() -> String {
@@ -94,35 +116,6 @@ struct StudyRules {
     #[serde(default)]
     require: Vec<String>,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileColumn {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    lowest: Option<f64>,
-    highest: Option<f64>,
-    values: Option<Vec<String>>,
-    other: Option<String>,
-    #[serde(default)]
-    unit: String,
-    meaning: String,
-    bounds_from: String,
-    #[serde(default)]
-    may_be_missing: bool,
-    #[serde(default)]
-    missing_share: f64,
-    #[serde(default)]
-    constant_per_subject: bool,
-    first: Option<String>,
-    last: Option<String>,
-    most_characters: Option<u32>,
-    typical: Option<[f64; 2]>,
-}
-
-const MOST_COLUMNS: usize = 1000;
-const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: whole numbers up to here are exact floats
 
 pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
     let file: File = toml::from_str(text).map_err(|error| {
@@ -161,38 +154,43 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
             suggestion,
         });
     }
-    check(
-        (1..=1_000_000).contains(&file.most_rows_per_subject),
-        "most_rows_per_subject",
-        || "it must be from 1 to 1000000".to_owned(),
-    )?;
-    let plain = !file.source.contains(['/', '\\', '\0']) && !file.source.starts_with('.');
-    let known = file.source.ends_with(".csv") || file.source.ends_with(".parquet");
-    check(plain && known, "source", || {
-        format!(
-            "'{}' must be the name of a .csv or .parquet file in the node's import folder, without a path",
-            file.source
-        )
-    })?;
     check(!file.title.trim().is_empty(), "title", || {
         "it must not be empty".to_owned()
     })?;
     check(!file.subject_unit.trim().is_empty(), "subject_unit", || {
         "say who is protected, such as \"person\"".to_owned()
     })?;
-    let columns = columns(file.column, &file.subject)?;
+    let disclosure = disclosure(&file.disclosure)?;
     let required_terms = file
         .study
         .require
         .iter()
         .map(|t| term(t))
         .collect::<Result<_, _>>()?;
-    let table = Table {
-        name: name.to_string(),
-        source_file: file.source,
-        subject_column: file.subject,
-        most_rows_per_subject: file.most_rows_per_subject,
-        columns,
+    let tables = match file.table.is_empty() {
+        true => vec![only_table(
+            &name,
+            file.source,
+            file.subject,
+            file.most_rows_per_subject,
+            file.column,
+        )?],
+        false => {
+            let absent = [
+                ("source", file.source.is_none()),
+                (
+                    "most_rows_per_subject",
+                    file.most_rows_per_subject.is_none(),
+                ),
+                ("column", file.column.is_none()),
+            ];
+            for (field, absent) in absent {
+                check(absent, field, || {
+                    "a dataset with [[table]] says this in each table: move it there".to_owned()
+                })?;
+            }
+            tables(file.table, file.subject.as_deref())?
+        }
     };
     Ok(Description {
         text: text.to_owned(),
@@ -204,8 +202,25 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
         fewest_subjects: fewest,
         most_subjects: most,
         delta,
-        tables: vec![table],
+        tables,
         required_terms,
+        disclosure,
+    })
+}
+
+fn disclosure(file: &DisclosureRules) -> Result<Rules, InvalidDescription> {
+    let fields = [
+        ("disclosure.minimum_cell", file.minimum_cell),
+        ("disclosure.rounding", file.rounding),
+    ];
+    for (field, value) in fields {
+        check(value.is_none_or(|v| (2..=1000).contains(&v)), field, || {
+            "it must be from 2 to 1000; leave it out if there is no such rule".to_owned()
+        })?;
+    }
+    Ok(Rules {
+        minimum_cell: file.minimum_cell,
+        rounding: file.rounding,
     })
 }
 
@@ -236,176 +251,6 @@ fn term(text: &str) -> Result<StudyTerm, InvalidDescription> {
                 what,
             }
         })
-}
-
-fn columns(file: Vec<FileColumn>, subject_column: &str) -> Result<Vec<Column>, InvalidDescription> {
-    check((1..=MOST_COLUMNS).contains(&file.len()), "column", || {
-        format!("describe 1 to {MOST_COLUMNS} columns")
-    })?;
-    let mut seen = BTreeSet::from([subject_column.to_owned()]);
-    let mut columns = Vec::with_capacity(file.len());
-    for column in file {
-        let fail = |what: String| InvalidDescription::Column {
-            column: column.name.clone(),
-            what,
-        };
-        if !seen.insert(column.name.clone()) {
-            return Err(fail(
-                "the name is used twice, or is the subject column".to_owned(),
-            ));
-        }
-        let proper = column.name.starts_with(|c: char| c.is_ascii_lowercase())
-            && column.name.len() <= 60
-            && column
-                .name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !proper {
-            return Err(fail(
-                "use lower-case letters, digits and '_', starting with a letter".to_owned(),
-            ));
-        }
-        if !(0.0..=1.0).contains(&column.missing_share) {
-            return Err(fail("missing_share must be from 0 to 1".to_owned()));
-        }
-        if column.missing_share > 0.0 && !column.may_be_missing {
-            return Err(fail("missing_share needs may_be_missing = true".to_owned()));
-        }
-        if column.bounds_from.trim().is_empty() {
-            return Err(fail(
-                "bounds_from must say where the bounds come from (a form, a guideline, an instrument), never the data"
-                    .to_owned(),
-            ));
-        }
-        let domain = domain(&column).map_err(fail)?;
-        let typical = typical(&column, &domain).map_err(fail)?;
-        columns.push(Column {
-            name: column.name,
-            domain,
-            unit: column.unit,
-            meaning: column.meaning,
-            source: column.bounds_from,
-            may_be_missing: column.may_be_missing,
-            missing_share: column.missing_share,
-            constant_per_subject: column.constant_per_subject,
-            typical,
-        });
-    }
-    Ok(columns)
-}
-
-fn domain(column: &FileColumn) -> Result<Domain, String> {
-    if !matches!(
-        column.kind.as_str(),
-        "integer" | "number" | "category" | "boolean" | "date" | "text"
-    ) {
-        let kind = &column.kind;
-        return Err(format!(
-            "type '{kind}' is not known; use integer, number, category, boolean, date or text"
-        ));
-    }
-    let numeric = matches!(column.kind.as_str(), "integer" | "number");
-    if !numeric && (column.lowest.is_some() || column.highest.is_some()) {
-        return Err("lowest and highest are for integer and number columns".to_owned());
-    }
-    if column.kind != "category" && (column.values.is_some() || column.other.is_some()) {
-        return Err("values and other are for category columns".to_owned());
-    }
-    if column.kind != "date" && (column.first.is_some() || column.last.is_some()) {
-        return Err("first and last are for date columns".to_owned());
-    }
-    if column.kind != "text" && column.most_characters.is_some() {
-        return Err("most_characters is for text columns".to_owned());
-    }
-    match column.kind.as_str() {
-        "date" => dates(column),
-        "text" => match column.most_characters {
-            Some(most_characters @ 1..=10_000) => Ok(Domain::Text { most_characters }),
-            _ => Err("give most_characters, from 1 to 10000".to_owned()),
-        },
-        "integer" => {
-            let (lowest, highest) = bounds(column)?;
-            let whole = |v: f64| v.fract() == 0.0 && v.abs() <= EXACT;
-            if !whole(lowest) || !whole(highest) {
-                return Err("bounds of an integer must be whole and within 2^53".to_owned());
-            }
-            Ok(Domain::Integer {
-                lowest: lowest as i64,
-                highest: highest as i64,
-            })
-        }
-        "number" => {
-            let (lowest, highest) = bounds(column)?;
-            Ok(Domain::Number { lowest, highest })
-        }
-        "category" => category(column),
-        _ => Ok(Domain::Boolean),
-    }
-}
-
-fn dates(column: &FileColumn) -> Result<Domain, String> {
-    let day = |text: &Option<String>| text.as_deref().and_then(calendar::parse);
-    match (day(&column.first), day(&column.last)) {
-        (Some(first), Some(last)) if first <= last => Ok(Domain::Date { first, last }),
-        _ => Err("give first and last, such as \"2010-01-01\", first not after last".to_owned()),
-    }
-}
-
-/// A hint must lie within the bounds that it is a hint for.
-fn typical(column: &FileColumn, domain: &Domain) -> Result<Option<(f64, f64)>, String> {
-    let Some([low, high]) = column.typical else {
-        return Ok(None);
-    };
-    let (lowest, highest) = match domain {
-        Domain::Integer { lowest, highest } => (*lowest as f64, *highest as f64),
-        Domain::Number { lowest, highest } => (*lowest, *highest),
-        Domain::Category { .. } | Domain::Boolean | Domain::Date { .. } | Domain::Text { .. } => {
-            return Err("typical is for integer and number columns".to_owned());
-        }
-    };
-    if lowest <= low && low <= high && high <= highest {
-        Ok(Some((low, high)))
-    } else {
-        Err("typical must be two numbers within lowest and highest, in order".to_owned())
-    }
-}
-
-fn bounds(column: &FileColumn) -> Result<(f64, f64), String> {
-    match (column.lowest, column.highest) {
-        (Some(low), Some(high)) if low.is_finite() && high.is_finite() && low <= high => {
-            Ok((low + 0.0, high + 0.0))
-        }
-        (Some(_), Some(_)) => {
-            Err("lowest and highest must be finite, lowest not above highest".to_owned())
-        }
-        _ => Err("give lowest and highest: the smallest and largest sensible value".to_owned()),
-    }
-}
-
-fn category(column: &FileColumn) -> Result<Domain, String> {
-    let mut values = column.values.clone().unwrap_or_default();
-    if let Some(other) = &column.other
-        && !values.contains(other)
-    {
-        values.push(other.clone());
-    }
-    if values.is_empty() || values.len() > 10_000 {
-        return Err("list every value that could occur in values (1 to 10000)".to_owned());
-    }
-    if values.iter().collect::<BTreeSet<_>>().len() != values.len() {
-        return Err("a value stands twice in values".to_owned());
-    }
-    if values
-        .iter()
-        .any(|v| v.is_empty() || v.len() > 200 || v.chars().any(char::is_control))
-    {
-        return Err("values must have 1 to 200 bytes and no control characters".to_owned());
-    }
-    let other = column
-        .other
-        .as_ref()
-        .and_then(|o| values.iter().position(|v| v == o));
-    Ok(Domain::Category { values, other })
 }
 
 /// Line and column, from 1, of a byte offset in a text: where an error in a file is.
@@ -461,6 +306,135 @@ constant_per_subject = true
             Some("other")
         );
         assert_eq!(d.population().as_str(), "people");
+    }
+
+    const TWO: &str = r#"
+name = "clinic"
+title = "Clinic"
+subject = "person"
+subject_unit = "person"
+subjects = [500, 2000]
+delta = 1e-6
+
+[disclosure]
+minimum_cell = 10
+rounding = 5
+
+[[table]]
+name = "people"
+source = "people.csv"
+most_rows_per_subject = 1
+
+[[table.column]]
+name = "sex"
+type = "category"
+values = ["F", "M"]
+meaning = "sex"
+bounds_from = "form"
+
+[[table]]
+name = "visits"
+source = "visits.csv"
+subject = "patient"
+most_rows_per_subject = 20
+
+[[table.column]]
+name = "cost"
+type = "number"
+lowest = 0
+highest = 100
+meaning = "cost"
+bounds_from = "price list"
+"#;
+
+    #[test]
+    fn several_tables_share_the_subject_unless_they_name_their_own() {
+        let d = Description::from_toml(TWO).unwrap();
+        let tables: Vec<_> = d
+            .tables()
+            .iter()
+            .map(|t| (t.name.as_str(), t.subject_column.as_str()))
+            .collect();
+        assert_eq!(tables, [("people", "person"), ("visits", "patient")]);
+        assert_eq!(d.most_rows_per_subject(), 1, "the first is the main one");
+        let rules = d.disclosure();
+        assert_eq!((rules.minimum_cell, rules.rounding), (Some(10), Some(5)));
+        let one = Description::from_toml(GOOD).unwrap();
+        assert_eq!(one.tables().len(), 1);
+        assert_eq!(one.tables()[0].name, "visits");
+        assert_eq!(one.disclosure(), Rules::default());
+    }
+
+    #[test]
+    fn every_wrong_table_says_which_and_what() {
+        for (from, to, says) in [
+            (
+                "name = \"visits\"",
+                "name = \"people\"",
+                "table 'people': the name is used twice",
+            ),
+            (
+                "name = \"visits\"",
+                "name = \"join\"",
+                "table 'join': this is a word",
+            ),
+            (
+                "name = \"visits\"",
+                "name = \"Visits\"",
+                "table 'Visits': use lower-case",
+            ),
+            (
+                "visits.csv",
+                "people.csv",
+                "table 'visits': source: 'people.csv' is another",
+            ),
+            (
+                "visits.csv",
+                "../v.csv",
+                "table 'visits': source: '../v.csv' must be",
+            ),
+            (
+                "most_rows_per_subject = 20",
+                "most_rows_per_subject = 0",
+                "from 1 to 1000000",
+            ),
+            (
+                "name = \"cost\"",
+                "name = \"patient\"",
+                "column 'visits.patient': the name",
+            ),
+            (
+                "highest = 100",
+                "highest = nan",
+                "column 'visits.cost': lowest and highest",
+            ),
+            (
+                "subject = \"person\"\n",
+                "",
+                "table 'people': subject: say which",
+            ),
+            (
+                "delta = 1e-6",
+                "delta = 1e-6\nsource = \"a.csv\"",
+                "source: a dataset with [[table]]",
+            ),
+            (
+                "rounding = 5",
+                "rounding = 1",
+                "disclosure.rounding: it must be from 2 to 1000",
+            ),
+        ] {
+            let text = TWO.replacen(from, to, 1);
+            assert_ne!(text, TWO);
+            let error = Description::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{to}: {error}");
+        }
+        let none = GOOD.replace("source = \"visits.csv\"\n", "");
+        let error = Description::from_toml(&none).unwrap_err().to_string();
+        assert!(
+            error.contains("source: it is missing; give it, or describe tables"),
+            "{error}"
+        );
     }
 
     #[test]

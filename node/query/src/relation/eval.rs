@@ -1,0 +1,235 @@
+//! The rows of a relation, for some subjects at a time. Every step is over arrays; what it gives
+//! for a subject follows from that subject's rows alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, UInt32Array};
+use arrow_buffer::BooleanBuffer;
+
+use super::{Item, Join, Person, Relation, Rows, Select, Value, number};
+use crate::batch::{Batch, missing};
+use crate::eval::{BadRows, Row, truth};
+use crate::expr::{Any, Bool};
+use crate::scope::Scope;
+use crate::source::Chunk;
+
+/// No row of the other side.
+const NONE: u32 = u32::MAX;
+
+impl Relation {
+    /// All rows of the subjects of a chunk, with these columns.
+    pub(crate) fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
+        let all = self.with_conditions(wanted);
+        let mut offset = self.first.scope.columns().len();
+        let mut rows = self.first.rows(chunk, &within(&all, 0, offset))?;
+        let mut scope = &self.first.scope;
+        for join in &self.joins {
+            let end = offset + join.item.scope.columns().len();
+            let other = join.item.rows(chunk, &within(&all, offset, end))?;
+            rows = join.rows(rows, scope, other)?;
+            (offset, scope) = (end, &join.scope);
+        }
+        Ok(rows.only(|column| wanted.contains(&column)))
+    }
+}
+
+/// The positions of one item's columns among its own.
+fn within(all: &BTreeSet<usize>, start: usize, end: usize) -> BTreeSet<usize> {
+    all.range(start..end).map(|c| c - start).collect()
+}
+
+impl Item {
+    fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
+        match &self.rows {
+            Rows::Table(table) => Ok(match chunk.get(table) {
+                Some(batch) => batch.only(|column| wanted.contains(&column)),
+                None => nothing(&self.scope, wanted),
+            }),
+            Rows::Select(select) => select.rows(chunk, wanted),
+        }
+    }
+}
+
+fn nothing(scope: &Scope, wanted: &BTreeSet<usize>) -> Batch {
+    let columns = scope.columns().enumerate();
+    Batch::empty(columns.map(|(c, column)| wanted.contains(&c).then_some(&column.domain)))
+}
+
+impl Select {
+    fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
+        let from = self.from.rows(chunk, &self.wanted(wanted))?;
+        let rows = filtered(from, self.filter.as_ref())?;
+        let rows = match &self.person {
+            None => rows,
+            Some(person) => {
+                let most = self.from.scope().most_rows_per_subject();
+                person.rows(&rows.cut(most)?)?
+            }
+        };
+        let outputs = self.outputs.iter().enumerate();
+        let columns = outputs.map(|(o, output)| match wanted.contains(&o) {
+            true => value(&rows, &output.value).map(Some),
+            false => Ok(None),
+        });
+        Ok(Batch {
+            columns: columns.collect::<Result<_, _>>()?,
+            subjects: rows.subjects.clone(),
+        })
+    }
+}
+
+impl Person {
+    fn rows(&self, rows: &Batch) -> Result<Batch, BadRows> {
+        let starts = rows.starts();
+        let subjects = starts.iter().filter_map(|s| rows.subjects.values().get(*s));
+        let columns = self.aggregates.iter().zip(self.scope.columns());
+        let columns = columns.map(|(a, c)| a.values(rows, &starts, &c.domain).map(Some));
+        let persons = Batch {
+            subjects: subjects.copied().collect::<Vec<u32>>().into(),
+            columns: columns.collect::<Result<_, _>>()?,
+        };
+        filtered(persons, self.having.as_ref())
+    }
+}
+
+fn filtered(rows: Batch, condition: Option<&Bool>) -> Result<Batch, BadRows> {
+    match condition {
+        None => Ok(rows),
+        Some(condition) => {
+            let matches = truth(&Row { batch: &rows }.bool(condition)?);
+            rows.filtered(&matches)
+        }
+    }
+}
+
+/// A value for each row.
+fn value(rows: &Batch, value: &Value) -> Result<ArrayRef, BadRows> {
+    let row = Row { batch: rows };
+    match value {
+        Value::Column(column) => rows.column(*column).cloned(),
+        Value::Computed(value) => match (number(value), value) {
+            (Some(n), _) => Ok(Arc::new(row.num(n)?)),
+            (None, Any::Bool(b)) => Ok(Arc::new(row.bool(b)?)),
+            (None, Any::Category(column)) => rows.column(*column).cloned(),
+            _ => Err(BadRows),
+        },
+    }
+}
+
+impl Join {
+    fn rows(&self, left: Batch, scope: &Scope, right: Batch) -> Result<Batch, BadRows> {
+        let (most_left, most_right) = (
+            scope.most_rows_per_subject(),
+            self.item.scope.most_rows_per_subject(),
+        );
+        let both = most_left > 1 && most_right > 1;
+        let cut = |rows: Batch, most: u32| {
+            if most == 1 || both {
+                rows.cut(most)
+            } else {
+                Ok(rows)
+            }
+        };
+        let (left, right) = (cut(left, most_left)?, cut(right, most_right)?);
+        let pairs = pairs(&left, &right, self.outer && self.on.is_none());
+        let Some(on) = &self.on else {
+            return together(&left, &right, &self.item.scope, &pairs);
+        };
+        let matched = together(&left, &right, &self.item.scope, &pairs)?;
+        let matches = truth(&Row { batch: &matched }.bool(on)?);
+        if self.outer {
+            let kept = with_unmatched(left.len(), &pairs, &matches);
+            together(&left, &right, &self.item.scope, &kept)
+        } else {
+            matched.filtered(&matches)
+        }
+    }
+}
+
+/// Rows of the left side, each with one of the right side or none.
+#[derive(Default)]
+struct Pairs {
+    left: Vec<u32>,
+    right: Vec<u32>,
+}
+
+impl Pairs {
+    fn push(&mut self, left: usize, right: u32) {
+        // A chunk has far fewer rows than 32 bits.
+        self.left.push(left as u32);
+        self.right.push(right);
+    }
+}
+
+/// A merge on the subject: all pairs, by the left side's rows first.
+fn pairs(left: &Batch, right: &Batch, outer: bool) -> Pairs {
+    let (lefts, rights) = (left.starts(), right.starts());
+    let mut rights = rights.windows(2).peekable();
+    let mut pairs = Pairs::default();
+    let subject = |batch: &Batch, row: &[usize]| {
+        row.first()
+            .and_then(|r| batch.subjects.values().get(*r).copied())
+    };
+    for run in lefts.windows(2) {
+        let [start, end] = run else { continue };
+        let own = subject(left, run);
+        while rights.next_if(|r| subject(right, r) < own).is_some() {}
+        let found = rights.peek().filter(|r| subject(right, r) == own);
+        for row in *start..*end {
+            match found {
+                Some([first, last]) => {
+                    (*first..*last).for_each(|other| pairs.push(row, other as u32));
+                }
+                _ if outer => pairs.push(row, NONE),
+                _ => {}
+            }
+        }
+    }
+    pairs
+}
+
+/// The pairs that match, and each left row without one.
+fn with_unmatched(lefts: usize, pairs: &Pairs, matches: &BooleanBuffer) -> Pairs {
+    let mut kept = Pairs::default();
+    let mut next = 0;
+    for row in 0..lefts {
+        let mut found = false;
+        while pairs.left.get(next).is_some_and(|l| *l as usize == row) {
+            if matches.value(next) {
+                found = true;
+                kept.push(row, pairs.right.get(next).copied().unwrap_or(NONE));
+            }
+            next += 1;
+        }
+        if !found {
+            kept.push(row, NONE);
+        }
+    }
+    kept
+}
+
+fn together(
+    left: &Batch,
+    right: &Batch,
+    right_scope: &Scope,
+    pairs: &Pairs,
+) -> Result<Batch, BadRows> {
+    let rows = UInt32Array::from(pairs.left.clone());
+    let others = pairs.right.iter().map(|r| (*r != NONE).then_some(*r));
+    let others = UInt32Array::from_iter(others);
+    let mut columns = left.taken(&rows)?;
+    if right.len() == 0 {
+        // Nothing to take from: every position is missing.
+        let kinds = right.columns.iter().zip(right_scope.columns());
+        columns.extend(kinds.map(|(a, c)| a.as_ref().map(|_| missing(&c.domain, others.len()))));
+    } else {
+        columns.extend(right.taken(&others)?);
+    }
+    let subjects = left.subjects.values();
+    let subjects = pairs.left.iter().filter_map(|l| subjects.get(*l as usize));
+    Ok(Batch {
+        subjects: subjects.copied().collect::<Vec<u32>>().into(),
+        columns,
+    })
+}
