@@ -42,6 +42,8 @@ mod support;
 #[cfg(feature = "system")]
 #[path = "all/system.rs"]
 mod system;
+#[path = "all/tables.rs"]
+mod tables;
 #[path = "all/tampering.rs"]
 mod tampering;
 #[path = "all/whole_path.rs"]
