@@ -12,7 +12,7 @@ use std::ops::Range;
 use obscura_privacy::{Accumulator, Admitted, Permit, Sparse, Tally};
 
 use crate::eval::{Amounts, BadRows, Batch, Evaluated, NO_CELL, evaluate};
-use crate::plan::PrivatePlan;
+use crate::plan::{PrivatePlan, Quantity};
 use crate::table::PrivateRows;
 
 /// Rows in one batch.
@@ -90,6 +90,8 @@ struct Walk<'a, S> {
     sink: &'a mut S,
     subject: Option<u32>,
     matched: u32,
+    /// Whether a matching row was beyond the most that count.
+    lost: bool,
     parts: Vec<Sparse>,
 }
 
@@ -101,9 +103,13 @@ impl<S: Sink> Walk<'_, S> {
                 self.finish()?;
                 self.subject = Some(*subject);
             }
-            if evaluated.matches.value(i) && self.matched < self.plan.most_rows() {
-                self.matched += 1;
-                self.row(&evaluated, i)?;
+            if evaluated.matches.value(i) {
+                if self.matched < self.plan.most_rows() {
+                    self.matched += 1;
+                    self.row(&evaluated, i)?;
+                } else {
+                    self.lost = true;
+                }
             }
         }
         Ok(())
@@ -111,21 +117,43 @@ impl<S: Sink> Walk<'_, S> {
 
     fn row(&mut self, evaluated: &Evaluated, i: usize) -> Result<(), FoldError> {
         let cell = evaluated.cells.get(i).copied().unwrap_or(NO_CELL);
-        if cell == NO_CELL {
-            return Ok(());
-        }
         let scale = crate::plan::COUNT_SCALE;
-        for (part, amounts) in self.parts.iter_mut().zip(&evaluated.amounts) {
+        let each = self.parts.iter_mut().zip(&evaluated.amounts);
+        for ((part, amounts), vector) in each.zip(self.plan.vectors()) {
+            if let Amounts::SubjectIf(set) = amounts {
+                if set.value(i) {
+                    part.set(0, scale);
+                }
+                continue;
+            }
+            if cell == NO_CELL {
+                continue;
+            }
+            // A vector has at most as many numbers as a plan may have, far below 32 bits.
+            let within = |list: &[u32]| {
+                let part = list.get(i).copied().filter(|p| *p < vector.parts)?;
+                Some(cell * vector.parts + part)
+            };
             match amounts {
                 Amounts::Ones(None) => part.add(cell, scale).map_err(FoldError::Sums)?,
                 Amounts::Ones(Some(present)) if present.value(i) => {
                     part.add(cell, scale).map_err(FoldError::Sums)?;
                 }
-                Amounts::Ones(Some(_)) => {}
+                Amounts::Ones(Some(_)) | Amounts::Subject | Amounts::SubjectIf(_) => {}
                 Amounts::Once => part.set(cell, scale),
                 Amounts::Steps(steps) => {
                     let step = steps.get(i).copied().unwrap_or(0);
                     part.add(cell, step).map_err(FoldError::Sums)?;
+                }
+                Amounts::Parts(list) => {
+                    if let Some(place) = within(list) {
+                        part.add(place, scale).map_err(FoldError::Sums)?;
+                    }
+                }
+                Amounts::PartsOnce(list) => {
+                    if let Some(place) = within(list) {
+                        part.set(place, scale);
+                    }
                 }
             }
         }
@@ -134,9 +162,20 @@ impl<S: Sink> Walk<'_, S> {
 
     fn finish(&mut self) -> Result<(), FoldError> {
         if let Some(subject) = self.subject.take() {
+            for (part, vector) in self.parts.iter_mut().zip(self.plan.vectors()) {
+                let counts = match &vector.quantity {
+                    Quantity::Everybody => true,
+                    Quantity::Cut(_) => self.lost,
+                    _ => false,
+                };
+                if counts {
+                    part.set(0, crate::plan::COUNT_SCALE);
+                }
+            }
             self.sink.take(subject, &self.parts)?;
             self.parts.iter_mut().for_each(Sparse::clear);
             self.matched = 0;
+            self.lost = false;
         }
         Ok(())
     }
@@ -156,6 +195,7 @@ pub(crate) fn walk<S: Sink>(
         sink,
         subject: None,
         matched: 0,
+        lost: false,
         parts,
     };
     for piece in pieces {

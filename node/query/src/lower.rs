@@ -6,8 +6,11 @@
 
 mod advice;
 mod aggregate;
+mod arrange;
 mod compare;
+pub(crate) mod keys;
 mod outputs;
+mod released;
 mod row;
 mod select;
 

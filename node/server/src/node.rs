@@ -14,7 +14,7 @@ use obscura_model::ids::{DatasetName, KeyId, PopulationName, UnixMillis};
 use obscura_model::schema::Description;
 use obscura_model::study::Study;
 use obscura_model::wire;
-use obscura_query::{PrivatePlan, ValidatedQuery};
+use obscura_query::{PlanOptions, PrivatePlan, ValidatedQuery};
 
 use crate::access::Door;
 use crate::clock::Clock;
@@ -96,7 +96,13 @@ impl DatasetFace {
         accuracy: &obscura_model::accuracy::AccuracyRequest,
     ) -> Result<PrivatePlan, obscura_query::Refusal> {
         let description = &self.description;
-        query.plan(description, accuracy, self.minimum(), description.delta())
+        query.plan(
+            description,
+            accuracy,
+            self.minimum(),
+            description.delta(),
+            &PlanOptions::default(),
+        )
     }
 }
 

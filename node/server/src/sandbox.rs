@@ -8,7 +8,7 @@ use obscura_model::exposure::{Rho, epsilon};
 use obscura_model::ids::KeyId;
 use obscura_model::text::SqlText;
 use obscura_privacy::admission::{self, Account, Scope};
-use obscura_query::{PrivatePlan, ValidatedQuery, mock};
+use obscura_query::{PlanOptions, PrivatePlan, ValidatedQuery, mock};
 
 use crate::entropy;
 use crate::error::Error;
@@ -128,7 +128,13 @@ fn words(
     let words = query.in_words();
     let description = &face.description;
     // Noise too wide to be planned without the minimum is wider than the minimum's too.
-    let asked = query.plan(description, accuracy, None, description.delta());
+    let asked = query.plan(
+        description,
+        accuracy,
+        None,
+        description.delta(),
+        &PlanOptions::default(),
+    );
     if face.minimum().is_none() || asked.is_ok_and(|asked| asked.price() == plan.price()) {
         return words;
     }

@@ -294,7 +294,7 @@ fn as_bool(value: Any) -> Option<Bool> {
     }
 }
 
-fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
+pub(super) fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
     match value {
         Value::Number(text, false) => {
             let digits = text

@@ -413,12 +413,12 @@ fn a_plan_is_for_the_description_that_the_query_was_checked_with() {
     let other = Description::from_toml(&super::PATIENTS.replace("120", "121")).unwrap();
     assert!(
         query
-            .plan(&other, &super::price(0.1), None, super::delta())
+            .plan(&other, &super::price(0.1), None, super::delta(), &crate::PlanOptions::default())
             .is_err()
     );
     assert!(
         query
-            .plan(&patients(), &super::price(0.1), None, super::delta())
+            .plan(&patients(), &super::price(0.1), None, super::delta(), &crate::PlanOptions::default())
             .is_ok()
     );
 }
