@@ -1,5 +1,6 @@
 //! Claims about the language, evaluation and ingest, on the fixtures below.
 
+mod answers;
 mod ingest;
 mod language;
 mod limits;

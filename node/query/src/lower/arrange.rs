@@ -20,6 +20,42 @@ pub(super) struct Clauses<'a> {
     pub(super) at: [Location; 3],
 }
 
+impl Clauses<'_> {
+    /// Refuses all of them in a query without groups, which has one answer to show.
+    pub(super) fn need_groups(&self) -> Result<(), Refusal> {
+        let [having, order, limit] = self.at;
+        let skips = |l: &LimitClause| {
+            matches!(
+                l,
+                LimitClause::LimitOffset {
+                    limit: None,
+                    offset: Some(_),
+                    ..
+                }
+            )
+        };
+        let limits = if self.limit.is_some_and(skips) {
+            "OFFSET"
+        } else {
+            "LIMIT"
+        };
+        for (given, at, name) in [
+            (self.having.is_some(), having, "HAVING"),
+            (self.order_by.is_some(), order, "ORDER BY"),
+            (self.limit.is_some(), limit, limits),
+        ] {
+            if given {
+                return Err(Refusal::at(
+                    at,
+                    format!("{name} needs groups: a query without them has one answer"),
+                )
+                .suggest("leave it out, or group by something"));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Lowering<'_> {
     pub(super) fn arrange(
         &mut self,
@@ -27,21 +63,6 @@ impl Lowering<'_> {
         names: Names<'_>,
     ) -> Result<Arrangement, Refusal> {
         let [having_at, order_at, limit_at] = clauses.at;
-        let grouped = !names.keys.is_empty();
-        let one = "a query without groups has one answer";
-        for (given, at) in [
-            (clauses.having.is_some(), having_at),
-            (clauses.order_by.is_some(), order_at),
-            (clauses.limit.is_some(), limit_at),
-        ] {
-            if given && !grouped {
-                return Err(
-                    Refusal::at(at, format!("{one}, so there is nothing to choose among")).suggest(
-                        "leave HAVING, ORDER BY, LIMIT and OFFSET out, or group by something",
-                    ),
-                );
-            }
-        }
         let mut arrangement = Arrangement::default();
         if let Some(having) = clauses.having {
             let condition = self.condition_released(having, names)?;

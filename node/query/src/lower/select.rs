@@ -148,6 +148,9 @@ impl Lowering<'_> {
         absent(standard, at, "a SELECT without outputs first")?;
         self.from(from).map_err(|r| r.or_at(at))?;
         let keys = self.keys(group_by, projection)?;
+        if keys.is_empty() {
+            clauses.need_groups()?;
+        }
         let outputs = self.outputs(projection, &keys).map_err(|r| r.or_at(at))?;
         let filter = match selection {
             Some(condition) => Some(self.condition(condition)?),
