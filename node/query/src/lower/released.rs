@@ -60,6 +60,16 @@ impl Lowering<'_> {
                 low,
                 high,
             } => {
+                if let Some(above) =
+                    self.key_compared(value, Function::GreaterOrEqual, low, names)?
+                {
+                    let below = self.key_compared(value, Function::LessOrEqual, high, names)?;
+                    let both = match below {
+                        Some(below) => join(Function::And, above, below),
+                        None => above,
+                    };
+                    return Ok(negate(both, *negated));
+                }
                 let value = self.number_released(value, names)?;
                 let low = self.number_released(low, names)?;
                 let high = self.number_released(high, names)?;

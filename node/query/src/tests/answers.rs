@@ -254,7 +254,7 @@ fn no_subject_adds_more_than_the_clip_norm_of_any_vector() {
             region: 2,
             bmi: Some(if high { 60.0 } else { 10.0 }),
             income: if high { 1e6 } else { 0.0 },
-            smoker: Some(spread && i % 2 == 0),
+            smoker: Some(spread && i.is_multiple_of(2)),
             year: 1990.0 + if spread { f64::from(i % 10) } else { 0.0 },
         };
         Rows((0..25).map(row).collect())
