@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use obscura_model::accuracy::Z95;
-use obscura_model::answer::{Answer, OutputKind, Shape};
+use obscura_model::answer::{Answer, OutputKind, Shape, margin};
 use obscura_model::exposure::{Mode, Rho};
 use obscura_model::ids::ReleaseName;
 
@@ -68,7 +68,7 @@ pub struct OutputMargin {
     pub output: String,
     /// Its unit; may be empty.
     pub unit: String,
-    /// The margin. For averages it holds if at least `rows` rows match.
+    /// The margin; with `rows` it holds if at least so many rows match. Infinite for none.
     pub margin: f64,
     /// The standard error from the noise alone: the margin over 1.96. For counts and sums it is the
     /// sigma of the noise.
@@ -76,50 +76,27 @@ pub struct OutputMargin {
     /// The number of people of whom a simple random sample would be as uncertain as the noise makes
     /// this; nothing where the public size is not known, or where it has no such meaning.
     pub like_a_study_of: Option<u64>,
-    /// For averages: the number of rows that the margin supposes.
+    /// Where the error depends on the rows: the number that the margin supposes.
     pub rows: Option<u64>,
 }
 
 impl Preview {
-    /// The margin of every output. For averages the worst over all values between the bounds, if
-    /// at least `rows` rows match: half-range h, noise variances s and n of centred sum and count
-    /// give `1.96 sqrt(s + h^2 n) / rows` (first-order, as in `answer::average`).
+    /// The margin of every output: where it depends on the rows that match, the worst over all
+    /// values between the bounds if at least `rows` rows do (see [`obscura_model::answer::reach`]
+    /// for what is supposed of quotients, quantiles and correlations). Infinite where none can be
+    /// said beforehand.
     #[must_use]
     pub fn margins(&self, rows: u64) -> Vec<OutputMargin> {
-        let sigma = |v: usize| {
-            self.shape
-                .vectors
-                .get(v)
-                .map_or(0.0, |v| v.sigma_in_units())
-        };
-        let margin = |kind: &OutputKind| match *kind {
-            OutputKind::Count { vector }
-            | OutputKind::Subjects { vector }
-            | OutputKind::Sum { vector } => (Z95 * sigma(vector), None),
-            OutputKind::Average {
-                sum,
-                count,
-                middle,
-                lowest,
-                highest,
-            } => {
-                let half = (highest - middle).max(middle - lowest);
-                let variance = sigma(sum).powi(2) + (half * sigma(count)).powi(2);
-                (
-                    Z95 * variance.sqrt() / rows.max(1) as f64,
-                    Some(rows.max(1)),
-                )
-            }
-        };
         let one = |output: &obscura_model::answer::Output| {
-            let (margin, rows) = margin(&output.kind);
+            let found = margin(&output.kind, &self.shape.vectors, rows);
+            let (margin, needs_rows) = found.unwrap_or((f64::INFINITY, false));
             OutputMargin {
                 output: output.name.clone(),
                 unit: output.unit.clone(),
                 margin,
                 standard_error: margin / Z95,
                 like_a_study_of: self.like_a_study_of(&output.kind),
-                rows,
+                rows: needs_rows.then_some(rows.max(1)),
             }
         };
         self.shape.outputs.iter().map(one).collect()
@@ -145,7 +122,8 @@ impl Preview {
                 let variance = sigma(sum)?.powi(2) + (half * sigma(count)?).powi(2);
                 like_a_study_of(people, variance.sqrt(), half * rows)
             }
-            OutputKind::Sum { .. } => None,
+            // What else there is has no such meaning, or depends on more than a spread.
+            _ => None,
         }
     }
 
@@ -197,7 +175,9 @@ fn like_a_study_of(people: u64, s: f64, d: f64) -> Option<u64> {
 
 /// The margin of every output of the combined answer, if every institution of `previews` answers
 /// and at least `rows` rows match at each: independent noise adds up as the root of the sum of
-/// squares, and an average is the added sums over the added counts. Nothing if the outputs differ.
+/// squares, and an average is the added sums over the added counts. Of what else depends on the
+/// rows the largest margin of a site is given: more rows make it smaller. Nothing if the outputs
+/// differ.
 #[must_use]
 pub fn combined_margins(previews: &[&Preview], rows: u64) -> Vec<OutputMargin> {
     let sites: Vec<_> = previews.iter().map(|p| p.margins(rows)).collect();
@@ -212,11 +192,19 @@ pub fn combined_margins(previews: &[&Preview], rows: u64) -> Vec<OutputMargin> {
     }
     let combined = |(place, output): (usize, &OutputMargin)| {
         let each = sites.iter().filter_map(|s| s.get(place));
+        let largest = each.clone().map(|m| m.margin).fold(0.0, f64::max);
         let root = each.map(|m| m.margin.powi(2)).sum::<f64>().sqrt();
         let count = sites.len() as f64;
+        let kind = previews.first().and_then(|p| p.shape.outputs.get(place));
+        let average = kind.is_some_and(|o| matches!(o.kind, OutputKind::Average { .. }));
+        let margin = match output.rows {
+            None => root,
+            Some(_) if average => root / count,
+            Some(_) => largest,
+        };
         OutputMargin {
-            margin: output.rows.map_or(root, |_| root / count),
-            standard_error: output.rows.map_or(root, |_| root / count) / Z95,
+            margin,
+            standard_error: margin / Z95,
             like_a_study_of: None,
             rows: output.rows.map(|r| r.saturating_mul(sites.len() as u64)),
             ..output.clone()

@@ -138,6 +138,8 @@ pub(crate) fn answer(counts: [i64; 2], centred: [i64; 2], sigma: u64) -> Answer 
         step_exponent: -4,
         clip_squared: 256,
         sigma: sigma * 16,
+        parts: 1,
+        grouped: true,
     };
     let average = OutputKind::Average {
         sum: 1,
@@ -161,6 +163,8 @@ pub(crate) fn answer(counts: [i64; 2], centred: [i64; 2], sigma: u64) -> Answer 
             output("n", "", OutputKind::Count { vector: 0 }),
             output("visits", "visits a year", average),
         ],
+        arrange: Default::default(),
+        disclosure: Default::default(),
     };
     let grid = |values: [i64; 2]| values.map(|v| v * 16).to_vec();
     Answer::new(shape, vec![grid(counts), grid(centred)]).unwrap()

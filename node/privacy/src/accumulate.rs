@@ -44,7 +44,7 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// No subject yet, under `permit`, with `cells` cells in each vector: as many as the permit's
+    /// No subject yet, under `permit`, for an answer of `cells` cells: as many as the permit's
     /// shape has, else every step fails.
     #[must_use]
     pub fn new(permit: &Permit, cells: usize) -> Self {

@@ -1,6 +1,6 @@
 //! The public decision that a release may be computed.
 
-use obscura_model::answer::{InvalidPrice, Shape};
+use obscura_model::answer::{InvalidPrice, Shape, VectorShape};
 use obscura_model::exposure::Rho;
 
 use crate::capacity;
@@ -61,7 +61,8 @@ impl Permit {
         nobody_dropped: bool,
         capacity: u64,
     ) -> Result<Self, InvalidPermit> {
-        if shape.vectors.is_empty() || shape.cells() == 0 {
+        let some = |v: &VectorShape| v.length(shape.cells()).is_some_and(|length| length > 0);
+        if shape.vectors.is_empty() || !shape.vectors.iter().all(some) {
             return Err(InvalidPermit::Empty);
         }
         if filter.accounts().is_empty() {

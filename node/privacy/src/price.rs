@@ -33,16 +33,29 @@ pub enum PriceError {
 /// From `ceil(C^2 NANO / (2 sigma^2)) <= share`: sigma is the square root, rounded up, of
 /// `ceil(C^2 NANO / (2 share))`.
 pub fn share_price(total: Rho, clips_squared: &[u128]) -> Result<Vec<u64>, PriceError> {
-    let count = u64::try_from(clips_squared.len()).map_err(|_| PriceError::Empty)?;
-    let share = total.nano().checked_div(count).ok_or(PriceError::Empty)?;
-    if share == 0 {
-        return Err(PriceError::PriceTooSmall);
+    share_by_weight(total, clips_squared, &vec![1; clips_squared.len()])
+}
+
+/// The same with shares in proportion to `weights`, one for each vector, each above 0: vector k
+/// gets `total w_k / (sum of w)` without its fraction, so that the shares never add to more.
+pub fn share_by_weight(
+    total: Rho,
+    clips_squared: &[u128],
+    weights: &[u32],
+) -> Result<Vec<u64>, PriceError> {
+    let whole: u64 = weights.iter().copied().map(u64::from).sum();
+    if weights.is_empty() || weights.len() != clips_squared.len() || whole == 0 {
+        return Err(PriceError::Empty);
     }
-    let sigma = |&clip_squared: &u128| {
+    let sigma = |(&clip_squared, &weight): (&u128, &u32)| {
+        let share = u128::from(total.nano()) * u128::from(weight) / u128::from(whole);
+        if share == 0 {
+            return Err(PriceError::PriceTooSmall);
+        }
         let wide = clip_squared
             .checked_mul(u128::from(NANO))
             .ok_or(PriceError::SigmaTooLarge)?;
-        let square = wide.div_ceil(2 * u128::from(share));
+        let square = wide.div_ceil(2 * share);
         let root = square.isqrt();
         let sigma = if root * root < square { root + 1 } else { root };
         match u64::try_from(sigma) {
@@ -50,7 +63,7 @@ pub fn share_price(total: Rho, clips_squared: &[u128]) -> Result<Vec<u64>, Price
             _ => Err(PriceError::SigmaTooLarge),
         }
     };
-    clips_squared.iter().map(sigma).collect()
+    clips_squared.iter().zip(weights).map(sigma).collect()
 }
 
 /// The largest sigma on the grid with step `2^step_exponent` that is at most `sigma_in_units`
@@ -130,6 +143,22 @@ mod tests {
         );
         // Comes out even: 20 / (2 * 10^2) = 0.1.
         assert_eq!(share_price(rho(100_000_000), &[20]), Ok(vec![10]));
+    }
+
+    #[test]
+    fn shares_follow_the_weights_and_never_pass_the_total() {
+        let total = rho(100_000_000);
+        let sigmas = share_by_weight(total, &[FIVE_ROWS; 2], &[3, 1]).unwrap();
+        let nano = |i: usize| price_of(&sigmas[i..=i], &[FIVE_ROWS]).unwrap().nano();
+        assert!((74_900_000..=75_000_000).contains(&nano(0)), "{}", nano(0));
+        assert!((24_900_000..=25_000_000).contains(&nano(1)), "{}", nano(1));
+        let huge = [u32::MAX; 3];
+        let sigmas = share_by_weight(total, &[FIVE_ROWS; 3], &huge).unwrap();
+        assert!(price_of(&sigmas, &[FIVE_ROWS; 3]).unwrap() <= total);
+        assert_eq!(
+            share_by_weight(total, &[FIVE_ROWS], &[0]),
+            Err(PriceError::Empty)
+        );
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! Public slot lengths: how long a release takes, from its plan and declared sizes alone.
 
-use obscura_model::answer::VectorShape;
+use obscura_model::answer::{MOST_VALUES, VectorShape};
 
 /// The longest worst case that is admitted, in milliseconds.
 pub const LONGEST_MILLIS: u64 = 60_000;
-
-/// The most sums (vectors times cells) of one release: 8 MB for each thread.
-pub const MOST_SUMS: u64 = 1_000_000;
 
 /// Reading one row, adding it, and its subject's share of the commit. Measured: 6 to 16
 /// nanoseconds a row for the fold, 70 more for each subject.
@@ -32,15 +29,15 @@ pub enum SlotError {
         LONGEST_MILLIS / 1000
     )]
     TooLong,
-    /// Over [`MOST_SUMS`].
-    #[error("the release has more than {MOST_SUMS} sums: use fewer groups or outputs")]
+    /// Over [`MOST_VALUES`].
+    #[error("the release has more than {MOST_VALUES} numbers: use fewer groups or outputs")]
     TooLarge,
 }
 
 /// The slot of a plan in milliseconds: a multiple of `step_millis`, long enough for nearly every
 /// run.
 ///
-/// `rows_upper` is the declared most subjects times the declared most rows of each, `operators`
+/// `cells` is the number of cells of the answer, `rows_upper` is the declared most subjects times the declared most rows of each, `operators`
 /// the number of operators of the query, evaluated for every row. Nothing here depends on data.
 pub fn slot(
     cells: usize,
@@ -49,14 +46,13 @@ pub fn slot(
     operators: u64,
     step_millis: u64,
 ) -> Result<u64, SlotError> {
-    let cells = u64::try_from(cells).map_err(|_| SlotError::TooLarge)?;
-    let sums = u64::try_from(vectors.len())
-        .ok()
-        .and_then(|v| v.checked_mul(cells));
-    if sums.is_none_or(|sums| sums > MOST_SUMS) {
+    let lengths: Option<Vec<u64>> = vectors.iter().map(|v| length(v, cells)).collect();
+    let lengths = lengths.ok_or(SlotError::TooLarge)?;
+    let values = lengths.iter().try_fold(0u64, |sum, l| sum.checked_add(*l));
+    if values.is_none_or(|values| values > MOST_VALUES) {
         return Err(SlotError::TooLarge);
     }
-    let nanos = worst_nanos(cells, vectors, rows_upper, operators).ok_or(SlotError::TooLong)?;
+    let nanos = worst_nanos(&lengths, vectors, rows_upper, operators).ok_or(SlotError::TooLong)?;
     let millis = nanos.div_ceil(1_000_000);
     if millis > LONGEST_MILLIS {
         return Err(SlotError::TooLong);
@@ -64,8 +60,12 @@ pub fn slot(
     Ok(millis.next_multiple_of(step_millis.clamp(1, LONGEST_MILLIS)))
 }
 
+fn length(vector: &VectorShape, cells: usize) -> Option<u64> {
+    u64::try_from(vector.length(cells)?).ok()
+}
+
 fn worst_nanos(
-    cells: u64,
+    lengths: &[u64],
     vectors: &[VectorShape],
     rows_upper: u64,
     operators: u64,
@@ -74,11 +74,14 @@ fn worst_nanos(
         .checked_mul(NANOS_PER_OPERATOR)?
         .checked_add(NANOS_PER_ROW)?;
     let rows = rows_upper.checked_mul(row)?;
-    let noise = vectors.iter().try_fold(0u64, |sum, vector| {
-        let bits = u64::from(vector.sigma.checked_ilog2().unwrap_or(0));
-        let sample = NANOS_PER_SAMPLE + bits * NANOS_PER_SAMPLE_BIT;
-        sum.checked_add(sample.checked_mul(cells)?)
-    })?;
+    let noise = vectors
+        .iter()
+        .zip(lengths)
+        .try_fold(0u64, |sum, (vector, length)| {
+            let bits = u64::from(vector.sigma.checked_ilog2().unwrap_or(0));
+            let sample = NANOS_PER_SAMPLE + bits * NANOS_PER_SAMPLE_BIT;
+            sum.checked_add(sample.checked_mul(*length)?)
+        })?;
     rows.checked_add(noise)?.checked_add(NANOS_PER_RELEASE)
 }
 
@@ -95,6 +98,8 @@ mod tests {
             step_exponent: 0,
             clip_squared: 1,
             sigma,
+            parts: 1,
+            grouped: true,
         };
         vec![vector; count]
     }
@@ -111,12 +116,21 @@ mod tests {
         let refused = |cells, count, rows, operators| {
             slot(cells, &vectors(count, 1), rows, operators, STEP).unwrap_err()
         };
-        assert_eq!(refused(1_000_001, 1, 1, 1), SlotError::TooLarge);
-        assert_eq!(refused(10_000, 101, 1, 1), SlotError::TooLarge);
+        assert_eq!(refused(100_001, 1, 1, 1), SlotError::TooLarge);
+        assert_eq!(refused(10_000, 11, 1, 1), SlotError::TooLarge);
         assert_eq!(refused(usize::MAX, 2, 1, 1), SlotError::TooLarge);
-        assert_eq!(refused(1_000_000, 1, 1, 1), SlotError::TooLong);
         assert_eq!(refused(1, 1, 10_000_000, 1_000), SlotError::TooLong);
         assert_eq!(refused(1, 1, u64::MAX, u64::MAX), SlotError::TooLong);
+    }
+
+    #[test]
+    fn parts_count_as_numbers_and_what_is_of_the_whole_release_counts_once() {
+        let mut tree = vectors(1, 1);
+        tree[0].parts = 256;
+        assert_eq!(slot(391, &tree, 1, 1, STEP), Err(SlotError::TooLarge));
+        let one = slot(1, &tree, 1, 1, STEP).unwrap();
+        tree[0].grouped = false;
+        assert_eq!(slot(391, &tree, 1, 1, STEP), Ok(one));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fmt;
 use crate::tally::FoldError;
 
 /// The cells of one vector that one subject touches, ordered, each at most once, with the
-/// subject's value there in grid steps. Meant to be cleared and filled again for every subject.
+/// subject's value there in grid steps. A cell here is a place in the vector: for a vector with
+/// several parts the cell's number times the parts plus the part. Meant to be cleared and filled again for every subject.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sparse {
     cells: Vec<u32>,

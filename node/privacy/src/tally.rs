@@ -40,7 +40,7 @@ pub enum FoldError {
     Broken,
 }
 
-/// Exact sums by vector and cell, of contributions clipped to each vector's norm. Without permit
+/// Exact sums by vector, cell and part, of contributions clipped to each vector's norm. Without permit
 /// and charges: the whole accumulator for mock data, and the inner part of
 /// [`Accumulator`](crate::Accumulator) for real data.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,10 @@ impl Tally {
         Self {
             clips_squared: vectors.iter().map(|v| v.clip_squared).collect(),
             cells,
-            sums: vec![vec![0; cells]; vectors.len()],
+            sums: vectors
+                .iter()
+                .map(|v| vec![0; v.length(cells).unwrap_or(0)])
+                .collect(),
             norms_squared: vec![0; vectors.len()],
             clipped: vec![Vec::new(); vectors.len()],
         }
@@ -75,7 +78,11 @@ impl Tally {
 
     /// Adds the sums of `other`.
     pub fn merge(mut self, other: Tally) -> Result<Tally, FoldError> {
-        if self.clips_squared != other.clips_squared || self.cells != other.cells {
+        let lengths = |t: &Tally| t.sums.iter().map(Vec::len).collect::<Vec<_>>();
+        let same = self.clips_squared == other.clips_squared
+            && self.cells == other.cells
+            && lengths(&self) == lengths(&other);
+        if !same {
             return Err(FoldError::Mismatch);
         }
         let mine = self.sums.iter_mut().flatten();
@@ -85,7 +92,7 @@ impl Tally {
         Ok(self)
     }
 
-    /// The sums, by vector and cell, in grid steps.
+    /// The sums, by vector, cell and part, in grid steps.
     #[must_use]
     pub fn sums(self) -> Vec<Vec<i64>> {
         self.sums
@@ -99,12 +106,13 @@ impl Tally {
         }
         let buffers = self.norms_squared.iter_mut().zip(&mut self.clipped);
         let given = contributions.iter().zip(&self.clips_squared);
-        for ((part, &clip_squared), (norm, clipped)) in given.zip(buffers) {
-            // Cells are ordered: if the last is in the plan, all are.
+        let parts = given.zip(buffers).zip(&self.sums);
+        for (((part, &clip_squared), (norm, clipped)), sums) in parts {
+            // Places are ordered: if the last is in the plan, all are.
             if part
                 .cells()
                 .last()
-                .is_some_and(|&cell| cell as usize >= self.cells)
+                .is_some_and(|&place| place as usize >= sums.len())
             {
                 return Err(FoldError::Cell);
             }
@@ -138,7 +146,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Cells in each vector.
+    /// Cells of the answer.
     pub(crate) fn cells(&self) -> usize {
         self.cells
     }

@@ -52,6 +52,8 @@ mod tests {
             step_exponent: 0,
             clip_squared,
             sigma,
+            parts: 1,
+            grouped: true,
         }
     }
 
@@ -80,7 +82,13 @@ mod tests {
             let norms: Vec<u128> = clips.iter().map(|&(c, _)| c).collect();
             let less: Vec<u128> =
                 norms.iter().zip(shares).map(|(&c, s)| c.min((c as f64 * s) as u128)).collect();
-            let shape = Shape { keys: vec![], vectors, outputs: vec![] };
+            let shape = Shape {
+                keys: vec![],
+                vectors,
+                outputs: vec![],
+                arrange: Default::default(),
+                disclosure: Default::default(),
+            };
             let Ok(price) = shape.price() else { return Ok(()) };
             let price = u128::from(price.nano());
             prop_assert_eq!(rho_nano(&norms, &shape.vectors), Some(price));

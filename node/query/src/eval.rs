@@ -6,9 +6,9 @@
 
 mod row;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 
 use crate::batch::Batch;
@@ -32,6 +32,14 @@ pub(crate) enum Amounts {
     Once,
     /// Grid steps.
     Steps(Vec<i64>),
+    /// One count in this part of the cell, for each row, or [`NO_CELL`] for none.
+    Parts(Vec<u32>),
+    /// The same, but one count for each cell and part that the subject touches.
+    PartsOnce(Vec<u32>),
+    /// One count for the subject, whatever its rows.
+    Subject,
+    /// One count for the subject if one of its counted rows is set, or if it lost rows.
+    SubjectIf(BooleanBuffer),
 }
 
 /// What a batch gives, row by row.
@@ -53,7 +61,7 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
     };
     let mut cells = vec![0u32; batch.len()];
     for key in plan.keys() {
-        add_key(&mut cells, key, batch.column(key.column)?)?;
+        add_key(&mut cells, key, &row)?;
     }
     let amounts = plan
         .vectors()
@@ -61,6 +69,45 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
         .map(|vector| match &vector.quantity {
             Quantity::Rows(mask) => Ok(Amounts::Ones(present(&row, mask)?)),
             Quantity::Subjects => Ok(Amounts::Once),
+            Quantity::Everybody => Ok(Amounts::Subject),
+            Quantity::Cut(conditions) => {
+                let mut any = BooleanBuffer::new_unset(batch.len());
+                for condition in conditions {
+                    any = &any | &truth(&row.bool(condition)?);
+                }
+                Ok(Amounts::SubjectIf(any))
+            }
+            Quantity::Present(column) => {
+                let codes = batch.column(*column)?;
+                let codes = codes.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
+                let part = |i: usize, code: &i32| match u32::try_from(*code) {
+                    Ok(code) if codes.is_valid(i) && code < vector.parts => code,
+                    _ => NO_CELL,
+                };
+                let codes = codes.values().iter().enumerate();
+                Ok(Amounts::PartsOnce(codes.map(|(i, c)| part(i, c)).collect()))
+            }
+            Quantity::Leaf {
+                value,
+                first_edge,
+                width,
+                leaves,
+                together,
+            } => {
+                let values = row.num(value)?;
+                let last = f64::from(leaves.saturating_sub(1));
+                let part = |i: usize, v: f64| {
+                    if values.is_null(i) {
+                        return NO_CELL;
+                    }
+                    // A width of 0 has one leaf; a value beyond the edges is in the outermost.
+                    let leaf = ((v - first_edge) / width).floor().clamp(0.0, last);
+                    let leaf = if leaf.is_nan() { 0.0 } else { leaf };
+                    leaf as u32 / together
+                };
+                let values = values.values().iter().enumerate();
+                Ok(Amounts::Parts(values.map(|(i, v)| part(i, *v)).collect()))
+            }
             Quantity::Sum {
                 value,
                 low,
@@ -113,11 +160,10 @@ fn present(row: &Row<'_>, mask: &Mask) -> Result<Option<BooleanBuffer>, BadRows>
 }
 
 /// Goes one key further: the last key varies fastest.
-fn add_key(cells: &mut [u32], key: &KeyColumn, column: &ArrayRef) -> Result<(), BadRows> {
-    let nulls = column.nulls();
+fn add_key(cells: &mut [u32], key: &KeyColumn, row: &Row<'_>) -> Result<(), BadRows> {
     let mut put = |i: usize, index: Option<u32>| {
         if let Some(cell) = cells.get_mut(i) {
-            let known = nulls.is_none_or(|n| n.is_valid(i)) && *cell != NO_CELL;
+            let known = *cell != NO_CELL;
             // Keys times cells stay within the most cells of a plan, far below 32 bits.
             *cell = match index.filter(|n| known && *n < key.count) {
                 Some(index) => *cell * key.count + index,
@@ -125,32 +171,30 @@ fn add_key(cells: &mut [u32], key: &KeyColumn, column: &ArrayRef) -> Result<(), 
             };
         }
     };
-    match key.kind {
-        KeyKind::Category => {
-            let codes = column.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
-            codes
-                .values()
-                .iter()
-                .enumerate()
-                .for_each(|(i, c)| put(i, u32::try_from(*c).ok()));
+    match &key.kind {
+        KeyKind::Category(column) => {
+            let codes = row.batch.column(*column)?;
+            let codes = codes.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
+            for (i, code) in codes.values().iter().enumerate() {
+                put(i, u32::try_from(*code).ok().filter(|_| codes.is_valid(i)));
+            }
         }
-        KeyKind::Boolean => {
-            let truths = column.as_boolean_opt().ok_or(BadRows)?;
-            truths
-                .values()
-                .iter()
-                .enumerate()
-                .for_each(|(i, b)| put(i, Some(u32::from(b))));
-        }
-        KeyKind::Integer(lowest) => {
-            let numbers = column.as_primitive_opt::<Float64Type>().ok_or(BadRows)?;
+        KeyKind::Integer(column, lowest) => {
+            let numbers = row.batch.column(*column)?;
+            let numbers = numbers.as_primitive_opt::<Float64Type>().ok_or(BadRows)?;
             // Stored integers lie within 2^53, so this is exact.
-            let index = |v: f64| u32::try_from((v as i64).saturating_sub(lowest)).ok();
-            numbers
-                .values()
-                .iter()
-                .enumerate()
-                .for_each(|(i, v)| put(i, index(*v)));
+            let index = |v: f64| u32::try_from((v as i64).saturating_sub(*lowest)).ok();
+            for (i, v) in numbers.values().iter().enumerate() {
+                put(i, index(*v).filter(|_| numbers.is_valid(i)));
+            }
+        }
+        KeyKind::Listed(value, places) => {
+            let numbers = row.num(value)?;
+            for (i, v) in numbers.values().iter().enumerate() {
+                let found = places.binary_search_by(|(known, _)| known.total_cmp(v));
+                let index = found.ok().and_then(|p| places.get(p)).map(|(_, n)| *n);
+                put(i, index.filter(|_| numbers.is_valid(i)));
+            }
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! nothing. What one subject adds depends on that subject's rows alone, and sums are exact, so the
 //! result does not depend on batches, threads or the order of the source.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use obscura_privacy::{Accumulator, Admitted, Known, Permit, Sparse, Tally};
 
 use crate::batch::Batch;
 use crate::eval::{Amounts, BadRows, Evaluated, NO_CELL, evaluate};
-use crate::plan::PrivatePlan;
+use crate::plan::{PrivatePlan, Quantity};
 use crate::source::{self, Reader, Source};
 use crate::table::PrivateRows;
 
@@ -76,6 +77,11 @@ struct Walk<'a, S> {
     sink: &'a mut S,
     subject: Option<u32>,
     matched: u32,
+    /// Whether a matching row was beyond the most that count.
+    lost: bool,
+    /// For a plan that counts everybody: the subjects of the chunk that were not visited yet,
+    /// ascending.
+    waiting: VecDeque<u32>,
     parts: Vec<Sparse>,
 }
 
@@ -84,12 +90,32 @@ impl<S: Sink> Walk<'_, S> {
         let evaluated = evaluate(self.plan, batch)?;
         for (i, subject) in batch.subjects.values().iter().enumerate() {
             if self.subject != Some(*subject) {
+                self.visit_before(Some(*subject))?;
                 self.finish()?;
                 self.subject = Some(*subject);
             }
-            if evaluated.matches.value(i) && self.matched < self.plan.most_rows() {
-                self.matched += 1;
-                self.row(&evaluated, i)?;
+            if evaluated.matches.value(i) {
+                if self.matched < self.plan.most_rows() {
+                    self.matched += 1;
+                    self.row(&evaluated, i)?;
+                } else {
+                    self.lost = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the waiting subjects before `subject`, or all, that have no row in the relation.
+    fn visit_before(&mut self, subject: Option<u32>) -> Result<(), FoldError> {
+        while let Some(next) = self.waiting.front().copied() {
+            if subject.is_some_and(|subject| next > subject) {
+                break;
+            }
+            self.waiting.pop_front();
+            if subject != Some(next) {
+                self.finish()?;
+                self.subject = Some(next);
             }
         }
         Ok(())
@@ -97,21 +123,43 @@ impl<S: Sink> Walk<'_, S> {
 
     fn row(&mut self, evaluated: &Evaluated, i: usize) -> Result<(), FoldError> {
         let cell = evaluated.cells.get(i).copied().unwrap_or(NO_CELL);
-        if cell == NO_CELL {
-            return Ok(());
-        }
         let scale = crate::plan::COUNT_SCALE;
-        for (part, amounts) in self.parts.iter_mut().zip(&evaluated.amounts) {
+        let each = self.parts.iter_mut().zip(&evaluated.amounts);
+        for ((part, amounts), vector) in each.zip(self.plan.vectors()) {
+            if let Amounts::SubjectIf(set) = amounts {
+                if set.value(i) {
+                    part.set(0, scale);
+                }
+                continue;
+            }
+            if cell == NO_CELL {
+                continue;
+            }
+            // A vector has at most as many numbers as a plan may have, far below 32 bits.
+            let within = |list: &[u32]| {
+                let part = list.get(i).copied().filter(|p| *p < vector.parts)?;
+                Some(cell * vector.parts + part)
+            };
             match amounts {
                 Amounts::Ones(None) => part.add(cell, scale).map_err(FoldError::Sums)?,
                 Amounts::Ones(Some(present)) if present.value(i) => {
                     part.add(cell, scale).map_err(FoldError::Sums)?;
                 }
-                Amounts::Ones(Some(_)) => {}
+                Amounts::Ones(Some(_)) | Amounts::Subject | Amounts::SubjectIf(_) => {}
                 Amounts::Once => part.set(cell, scale),
                 Amounts::Steps(steps) => {
                     let step = steps.get(i).copied().unwrap_or(0);
                     part.add(cell, step).map_err(FoldError::Sums)?;
+                }
+                Amounts::Parts(list) => {
+                    if let Some(place) = within(list) {
+                        part.add(place, scale).map_err(FoldError::Sums)?;
+                    }
+                }
+                Amounts::PartsOnce(list) => {
+                    if let Some(place) = within(list) {
+                        part.set(place, scale);
+                    }
                 }
             }
         }
@@ -120,9 +168,20 @@ impl<S: Sink> Walk<'_, S> {
 
     fn finish(&mut self) -> Result<(), FoldError> {
         if let Some(subject) = self.subject.take() {
+            for (part, vector) in self.parts.iter_mut().zip(self.plan.vectors()) {
+                let counts = match &vector.quantity {
+                    Quantity::Everybody => true,
+                    Quantity::Cut(_) => self.lost,
+                    _ => false,
+                };
+                if counts {
+                    part.set(0, crate::plan::COUNT_SCALE);
+                }
+            }
             self.sink.take(subject, &self.parts)?;
             self.parts.iter_mut().for_each(Sparse::clear);
             self.matched = 0;
+            self.lost = false;
         }
         Ok(())
     }
@@ -142,6 +201,8 @@ pub(crate) fn walk<S: Sink>(
         sink,
         subject: None,
         matched: 0,
+        lost: false,
+        waiting: VecDeque::new(),
         parts,
     };
     let cuts = source::cuts(source, plan.needs());
@@ -153,10 +214,14 @@ pub(crate) fn walk<S: Sink>(
         let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));
         let mut piece = reader.piece(u64::from(*from), end)?;
         while let Some(chunk) = piece.chunk(chunk_rows) {
+            if plan.counts_everybody() {
+                walk.waiting = source::subjects(&chunk).into();
+            }
             let rows = plan.relation().rows(&chunk, plan.reads())?;
             for start in (0..rows.len()).step_by(batch_rows) {
                 walk.batch(&rows.slice(start, batch_rows.min(rows.len() - start)))?;
             }
+            walk.visit_before(None)?;
         }
         walk.finish()?;
     }

@@ -10,6 +10,7 @@
 //! no way to private rows. This crate alone knows the SQL parser, Arrow and Parquet, and it knows
 //! no ledger, no network and no clock.
 
+mod aggregates;
 mod batch;
 mod eval;
 mod expr;
@@ -32,10 +33,11 @@ mod tests;
 pub mod ingest;
 pub mod mock;
 
+pub use aggregates::aggregates_page;
 pub use fold::{Contributions, FoldError};
 pub use functions::page as language_page;
 pub use mock::{MockAnswer, MockRows};
-pub use plan::PrivatePlan;
+pub use plan::{PlanOptions, PrivatePlan};
 pub use query::ValidatedQuery;
 pub use refusal::Refusal;
 pub use table::{PrivateRows, PrivateTable, TableError};

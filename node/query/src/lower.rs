@@ -6,16 +6,19 @@
 
 mod advice;
 mod aggregate;
+mod arrange;
 mod call;
 mod cast;
 mod compare;
 mod days;
 mod domain;
 mod join;
+pub(crate) mod keys;
 mod labels;
 mod outputs;
 mod person;
 mod relation;
+mod released;
 mod row;
 mod select;
 mod shown;

@@ -3,6 +3,7 @@
 
 mod noise;
 mod vectors;
+mod warnings;
 
 use std::collections::BTreeSet;
 
@@ -10,12 +11,13 @@ use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Key, Shape, VectorShape};
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::ids::Digest;
-use obscura_model::schema::{Column, Description, Domain};
+use obscura_model::schema::{Description, Domain};
 use obscura_privacy::capacity;
 
-use crate::expr::{Bool, Mask, cost_of_any, cost_of_bool, cost_of_num};
+use crate::expr::{Bool, Mask, Num, cost_of_any, cost_of_bool, cost_of_num};
 use crate::limits;
-use crate::query::{Definition, ValidatedQuery};
+use crate::lower::keys;
+use crate::query::{Definition, KeyDefinition, KeyValue, ValidatedQuery};
 use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::scope::Scope;
@@ -23,24 +25,37 @@ use crate::source::Needs;
 
 pub(crate) use vectors::{COUNT_SCALE, Quantity, Vector};
 
-/// One group key: where its code comes from.
+/// What a signed request asks for besides its query and accuracy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanOptions {
+    /// Whether the share of the declared number of subjects who are active is released too, for a
+    /// price of its own.
+    pub coverage: bool,
+    /// Whether the number of subjects who lost rows or parts of values is released too, for a
+    /// price of its own.
+    pub count_clipped: bool,
+    /// The owner's minimum cell size: it needs the number of subjects in every cell, which is
+    /// released, priced and charged unless the query asks for it anyway.
+    pub minimum_cell: Option<u32>,
+}
+
+/// One group key: where its number comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyColumn {
-    pub(crate) column: usize,
-    /// The number of keys.
+    /// The number of groups.
     pub(crate) count: u32,
     pub(crate) kind: KeyKind,
 }
 
-/// How a stored value becomes a key's number.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How a row gets a key's number.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum KeyKind {
-    /// The stored code.
-    Category,
-    /// false is 0, true is 1.
-    Boolean,
-    /// The value minus this.
-    Integer(i64),
+    /// The stored code of a column.
+    Category(usize),
+    /// A column's value minus this.
+    Integer(usize, i64),
+    /// The place of the value in this list, which ascends.
+    Listed(Num, Vec<(f64, u32)>),
 }
 
 /// A plan that can be priced, signed, and, with a permit, run. Public.
@@ -60,6 +75,7 @@ pub struct PrivatePlan {
     operators: u64,
     shape: Shape,
     price: Rho,
+    warnings: Vec<String>,
 }
 
 impl PrivatePlan {
@@ -69,9 +85,10 @@ impl PrivatePlan {
         accuracy: &AccuracyRequest,
         minimum: Option<Rho>,
         delta: Delta,
+        options: &PlanOptions,
     ) -> Result<Self, Refusal> {
         let definition = query.definition();
-        let drawn = vectors::draw(definition)?;
+        let drawn = vectors::draw(definition, description.most_subjects(), options)?;
         let capacity = description.index_capacity();
         let most_rows = definition.scope.most_rows_per_subject();
         for vector in &drawn.vectors {
@@ -82,7 +99,7 @@ impl PrivatePlan {
                 );
             }
         }
-        let sigmas = noise::sigmas(&drawn, accuracy, minimum, delta, most_rows)?;
+        let sigmas = noise::sigmas(&drawn, accuracy, minimum, delta)?;
         let vectors = drawn
             .vectors
             .iter()
@@ -92,15 +109,15 @@ impl PrivatePlan {
                 step_exponent: v.grid.exponent,
                 clip_squared: v.clip_squared,
                 sigma,
+                parts: v.parts,
+                grouped: v.grouped,
             });
         let shape = Shape {
-            keys: definition
-                .keys
-                .iter()
-                .filter_map(|k| key(*k, &definition.scope))
-                .collect(),
+            keys: definition.keys.iter().map(key).collect(),
             vectors: vectors.collect(),
             outputs: drawn.outputs,
+            arrange: drawn.arrange,
+            disclosure: drawn.disclosure,
         };
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
@@ -112,11 +129,12 @@ impl PrivatePlan {
             keys: definition
                 .keys
                 .iter()
-                .filter_map(|k| key_column(*k, &definition.scope))
+                .map(|k| key_column(k, &definition.scope))
                 .collect(),
-            vectors: drawn.vectors,
+            warnings: warnings::of(definition),
             relation: definition.relation.clone(),
-            needs: definition.relation.needs(&definition.columns()),
+            needs: needs(definition, &drawn.vectors, description),
+            vectors: drawn.vectors,
             reads: definition.columns(),
             most_rows,
             capacity,
@@ -160,7 +178,7 @@ impl PrivatePlan {
     }
 
     /// The digest of all that decides what is run: canonical text, description, and each vector's
-    /// grid, clip norm and sigma.
+    /// grid, clip norm, sigma and form.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut vectors = Vec::new();
@@ -168,14 +186,22 @@ impl PrivatePlan {
             vectors.extend_from_slice(&v.step_exponent.to_le_bytes());
             vectors.extend_from_slice(&v.clip_squared.to_le_bytes());
             vectors.extend_from_slice(&v.sigma.to_le_bytes());
+            vectors.extend_from_slice(&v.parts.to_le_bytes());
+            vectors.push(u8::from(v.grouped));
             vectors.extend_from_slice(Digest::of(v.what.as_bytes()).as_bytes());
         }
         Digest::of_parts(&[
-            b"obscura plan 1",
+            b"obscura plan 2",
             self.canonical.as_bytes(),
             self.description.as_bytes(),
             &vectors,
         ])
+    }
+
+    /// What public hints say against the query, in sentences; empty if nothing.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The canonical SQL that the plan came from.
@@ -204,6 +230,11 @@ impl PrivatePlan {
         &self.keys
     }
 
+    /// Whether subjects without a row in the relation add something too.
+    pub(crate) fn counts_everybody(&self) -> bool {
+        counts_everybody(&self.vectors)
+    }
+
     pub(crate) fn vectors(&self) -> &[Vector] {
         &self.vectors
     }
@@ -227,50 +258,94 @@ impl PrivatePlan {
     }
 }
 
+/// The columns that are read, by table: of every table at least who has rows in it if everybody is
+/// counted.
+fn needs(definition: &Definition, vectors: &[Vector], description: &Description) -> Needs {
+    let mut needs = definition.relation.needs(&definition.columns());
+    if counts_everybody(vectors) {
+        for table in 0..description.tables().len() {
+            needs.entry(table).or_default();
+        }
+    }
+    needs
+}
+
+fn counts_everybody(vectors: &[Vector]) -> bool {
+    vectors.iter().any(|v| v.quantity == Quantity::Everybody)
+}
+
 /// What the expressions cost on each row beyond their words and signs.
 fn extra_cost(definition: &Definition, vectors: &[Vector]) -> u64 {
     let scope = &definition.scope;
     let of = |vector: &Vector| match &vector.quantity {
         Quantity::Rows(Mask::Expression(value)) => cost_of_any(value, scope),
-        Quantity::Rows(Mask::Everything | Mask::Columns(_)) | Quantity::Subjects => 0,
+        Quantity::Rows(Mask::Everything | Mask::Columns(_))
+        | Quantity::Subjects
+        | Quantity::Present(_)
+        | Quantity::Everybody => 0,
         Quantity::Sum {
             value,
             low: _,
             high: _,
             middle: _,
+        }
+        | Quantity::Leaf {
+            value,
+            first_edge: _,
+            width: _,
+            leaves: _,
+            together: _,
         } => cost_of_num(value, scope),
+        Quantity::Cut(conditions) => conditions
+            .iter()
+            .map(|c| cost_of_bool(c, scope))
+            .fold(0, u64::saturating_add),
     };
     let filter = definition.filter.as_ref();
     let filter = filter.map_or(0, |f| cost_of_bool(f, scope));
-    vectors.iter().map(of).fold(filter, u64::saturating_add)
+    let keys = definition.keys.iter().map(|key| key.value.cost(scope));
+    let keyed = keys.fold(filter, u64::saturating_add);
+    vectors.iter().map(of).fold(keyed, u64::saturating_add)
 }
 
-fn key(column: usize, scope: &Scope) -> Option<Key> {
-    let Column { name, domain, .. } = scope.get(column)?;
-    let labels = (0..domain.key_count()?)
-        .filter_map(|i| domain.key_label(i))
-        .collect();
-    Some(Key {
-        column: name.clone(),
-        labels,
-    })
+fn key(key: &KeyDefinition) -> Key {
+    Key {
+        column: key.name.clone(),
+        labels: key.labels.clone(),
+    }
 }
 
-fn key_column(column: usize, scope: &Scope) -> Option<KeyColumn> {
-    let domain = &scope.get(column)?.domain;
-    let kind = match domain {
-        Domain::Category {
-            values: _,
-            other: _,
-        } => KeyKind::Category,
-        Domain::Boolean => KeyKind::Boolean,
-        Domain::Integer { lowest, highest: _ } => KeyKind::Integer(*lowest),
-        Domain::Date { first, last: _ } => KeyKind::Integer(i64::from(*first)),
-        Domain::Number { .. } | Domain::Text { .. } => return None,
+fn key_column(key: &KeyDefinition, scope: &Scope) -> KeyColumn {
+    let listed = |value: Num, values: &[f64]| {
+        // At most as many as cells, far below 32 bits.
+        let mut places: Vec<(f64, u32)> = values.iter().copied().zip(0u32..).collect();
+        places.sort_by(|a, b| a.0.total_cmp(&b.0));
+        KeyKind::Listed(value, places)
     };
-    Some(KeyColumn {
-        column,
-        count: u32::try_from(domain.key_count()?).ok()?,
+    let kind = match &key.value {
+        KeyValue::Category(column) => KeyKind::Category(*column),
+        KeyValue::Truth(condition) => listed(keys::truth(condition), &[0.0, 1.0]),
+        KeyValue::Number { value, values } => {
+            let lowest = match value {
+                Num::Column(column) => match scope.get(*column).map(|c| &c.domain) {
+                    Some(Domain::Integer { lowest, highest: _ }) => Some((*column, *lowest)),
+                    Some(Domain::Date { first, last: _ }) => Some((*column, i64::from(*first))),
+                    _ => None,
+                },
+                _ => None,
+            };
+            match lowest {
+                Some((column, lowest)) => KeyKind::Integer(column, lowest),
+                None => listed(value.clone(), values),
+            }
+        }
+        KeyValue::Texts(case) => {
+            let numbers: Vec<f64> = (0..key.labels.len()).map(|i| i as f64).collect();
+            listed(keys::numbered(case, &key.labels), &numbers)
+        }
+    };
+    KeyColumn {
+        count: u32::try_from(key.labels.len()).unwrap_or(u32::MAX),
         kind,
-    })
+    }
 }

@@ -1,5 +1,8 @@
 //! A query that the language accepts.
 
+pub(crate) mod released;
+mod tell;
+
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
@@ -7,49 +10,45 @@ use obscura_model::ids::Digest;
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
 
-use crate::expr::{
-    Any, Bool, Num, Printer, Words, identifier, interval, join, literal, output_name,
-};
+use crate::expr::{Bool, Printer, output_name};
 use crate::limits;
 use crate::lower;
-use crate::plan::PrivatePlan;
+use crate::plan::{PlanOptions, PrivatePlan};
 use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::scope::Scope;
 use crate::sql;
 
-/// What one output aggregates.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Aggregate {
-    /// COUNT(*).
-    Rows,
-    /// COUNT(x): the rows in which x is not missing.
-    Known(Any),
-    /// COUNT(DISTINCT subject).
-    Subjects,
-    /// SUM(x).
-    Sum(Num),
-    /// AVG(x).
-    Average(Num),
-}
+pub(crate) use released::{Aggregate, KeyDefinition, KeyValue, Released};
 
 /// One output with its name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutputDefinition {
     pub(crate) name: String,
-    pub(crate) aggregate: Aggregate,
+    pub(crate) value: Released,
 }
 
-/// The typed query: keys as positions of columns, outermost first.
+/// HAVING, ORDER BY, LIMIT and OFFSET: over the noisy answer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Arrangement {
+    pub(crate) having: Option<Released>,
+    /// Each with whether it is descending.
+    pub(crate) order: Vec<(Released, bool)>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) offset: u64,
+}
+
+/// The typed query: keys outermost first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Definition {
     /// Where the rows come from.
     pub(crate) relation: Relation,
     /// The columns of those rows; every position below is one in it.
     pub(crate) scope: Scope,
-    pub(crate) keys: Vec<usize>,
+    pub(crate) keys: Vec<KeyDefinition>,
     pub(crate) outputs: Vec<OutputDefinition>,
     pub(crate) filter: Option<Bool>,
+    pub(crate) arrangement: Arrangement,
 }
 
 /// A query inside the language, checked against one description. Public.
@@ -78,8 +77,8 @@ impl ValidatedQuery {
         SqlText::new(&canonical)
             .map_err(|e| Refusal::new(format!("written out in full, {e}")))
             .and_then(|text| limits::tokens(text.as_str()).map(|_| ()))?;
-        let sentences = sentences(&definition);
-        let summary = summary(&definition, description);
+        let sentences = tell::sentences(&definition);
+        let summary = tell::summary(&definition, description);
         Ok(Self {
             description: description.digest(),
             definition,
@@ -140,14 +139,15 @@ impl ValidatedQuery {
     }
 
     /// Chooses grid, bounds and noise for `accuracy`. `delta` turns an epsilon into a price; a
-    /// price below `minimum` is raised to it (smaller noise), so that nothing is free. A function
-    /// of public values only.
+    /// price below `minimum` is raised to it (smaller noise), so that nothing is free. `options`
+    /// are parts of the signed request. A function of public values only.
     pub fn plan(
         &self,
         description: &Description,
         accuracy: &AccuracyRequest,
         minimum: Option<Rho>,
         delta: Delta,
+        options: &PlanOptions,
     ) -> Result<PrivatePlan, Refusal> {
         if description.digest() != self.description {
             return Err(Refusal::new(
@@ -155,7 +155,7 @@ impl ValidatedQuery {
             )
             .suggest("check the query again"));
         }
-        PrivatePlan::make(self, description, accuracy, minimum, delta)
+        PrivatePlan::make(self, description, accuracy, minimum, delta, options)
     }
 
     pub(crate) fn definition(&self) -> &Definition {
@@ -166,17 +166,14 @@ impl ValidatedQuery {
 impl Definition {
     /// The columns that are read anywhere.
     pub(crate) fn columns(&self) -> std::collections::BTreeSet<usize> {
-        let mut columns: std::collections::BTreeSet<usize> = self.keys.iter().copied().collect();
+        let mut columns = std::collections::BTreeSet::new();
+        self.keys.iter().for_each(|k| k.value.columns(&mut columns));
         if let Some(filter) = &self.filter {
             filter.columns(&mut columns);
         }
-        for output in &self.outputs {
-            match &output.aggregate {
-                Aggregate::Rows | Aggregate::Subjects => {}
-                Aggregate::Known(value) => value.columns(&mut columns),
-                Aggregate::Sum(value) | Aggregate::Average(value) => value.columns(&mut columns),
-            }
-        }
+        self.outputs
+            .iter()
+            .for_each(|o| o.value.columns(&mut columns));
         columns
     }
 }
@@ -184,120 +181,50 @@ impl Definition {
 fn canonical(definition: &Definition, description: &Description) -> String {
     let scope = &definition.scope;
     let printer = Printer { scope };
-    let keys: Vec<String> = definition.keys.iter().map(|k| printer.column(*k)).collect();
-    let outputs = definition.outputs.iter().map(|output| {
-        let text = match &output.aggregate {
-            Aggregate::Rows => "COUNT(*)".to_owned(),
-            Aggregate::Known(value) => format!("COUNT({})", printer.any(value)),
-            Aggregate::Subjects => {
-                format!("COUNT(DISTINCT {})", identifier(scope.subject_column()))
-            }
-            Aggregate::Sum(value) => format!("SUM({})", printer.num(value)),
-            Aggregate::Average(value) => format!("AVG({})", printer.num(value)),
-        };
-        format!("{text} AS {}", output_name(&output.name))
+    let keys = &definition.keys;
+    let print = |value: &Released| value.print(&printer, scope, keys);
+    // A column that keeps its name needs no other.
+    let keyed = keys.iter().map(|key| {
+        let text = key.value.print(&printer);
+        let own = key.value.column().and_then(|c| scope.get(c));
+        if own.is_some_and(|c| c.name == key.name) {
+            text
+        } else {
+            format!("{text} AS {}", output_name(&key.name))
+        }
     });
-    let list: Vec<String> = keys.iter().cloned().chain(outputs).collect();
+    let outputs = definition.outputs.iter();
+    let outputs = outputs.map(|o| format!("{} AS {}", print(&o.value), output_name(&o.name)));
+    let list: Vec<String> = keyed.chain(outputs).collect();
     let from = definition.relation.sql(description);
     let mut text = format!("SELECT {} FROM {from}", list.join(", "));
     if let Some(filter) = &definition.filter {
         text.push_str(&format!(" WHERE {}", printer.bool(filter)));
     }
     if !keys.is_empty() {
+        let keys: Vec<String> = keys.iter().map(|k| k.value.print(&printer)).collect();
         text.push_str(&format!(" GROUP BY {}", keys.join(", ")));
     }
+    let Arrangement {
+        having,
+        order,
+        limit,
+        offset,
+    } = &definition.arrangement;
+    if let Some(having) = having {
+        text.push_str(&format!(" HAVING {}", print(having)));
+    }
+    if !order.is_empty() {
+        let by = order.iter().map(|(value, descending)| {
+            format!("{}{}", print(value), if *descending { " DESC" } else { "" })
+        });
+        text.push_str(&format!(" ORDER BY {}", by.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(limit) = limit {
+        text.push_str(&format!(" LIMIT {limit}"));
+    }
+    if *offset > 0 {
+        text.push_str(&format!(" OFFSET {offset}"));
+    }
     text
-}
-
-fn sentences(definition: &Definition) -> Vec<String> {
-    let scope = &definition.scope;
-    let words = Words { scope };
-    let unit = scope.subject_unit();
-    let told = |output: &OutputDefinition| match &output.aggregate {
-        Aggregate::Rows => "how many rows match".to_owned(),
-        Aggregate::Known(value) => {
-            format!(
-                "how many matching rows have a value for {}",
-                words.any(value)
-            )
-        }
-        Aggregate::Subjects => {
-            format!("how many data subjects (each a {unit}) have at least one matching row")
-        }
-        Aggregate::Sum(value) => {
-            format!("the sum of {}{}", words.num(value), range(value, scope))
-        }
-        Aggregate::Average(value) => {
-            format!("the average of {}{}", words.num(value), range(value, scope))
-        }
-    };
-    definition
-        .outputs
-        .iter()
-        .map(|o| format!("{}: {}.", o.name, told(o)))
-        .collect()
-}
-
-fn range(value: &Num, scope: &Scope) -> String {
-    match interval(value, scope) {
-        Some(i) if i.is_finite() => {
-            format!(
-                ", each value from {} to {}",
-                literal(i.low),
-                literal(i.high)
-            )
-        }
-        _ => String::new(),
-    }
-}
-
-fn summary(definition: &Definition, description: &Description) -> String {
-    let scope = &definition.scope;
-    let words = Words { scope };
-    let mut text = format!("From '{}': ", description.title());
-    let outputs: Vec<String> = definition
-        .outputs
-        .iter()
-        .map(|o| short(&o.aggregate, &words, scope))
-        .collect();
-    text.push_str(&join(&outputs, "and"));
-    if !definition.keys.is_empty() {
-        let keys: Vec<String> = definition
-            .keys
-            .iter()
-            .filter_map(|k| scope.get(*k))
-            .map(|c| format!("{} ({} groups)", c.name, c.domain.key_count().unwrap_or(0)))
-            .collect();
-        text.push_str(&format!(", for each {}", join(&keys, "and each")));
-    }
-    text.push('.');
-    match &definition.filter {
-        Some(filter) => text.push_str(&format!(" Only rows where {}.", words.bool(filter))),
-        None => text.push_str(" All rows."),
-    }
-    if let Some(rows) = definition.relation.in_words(description) {
-        text.push_str(&format!(" {rows}"));
-    }
-    let rows = scope.most_rows_per_subject();
-    let plural = if rows == 1 { "row" } else { "rows" };
-    let unit = scope.subject_unit();
-    text.push_str(&format!(
-        " At most {rows} matching {plural} of each {unit} count."
-    ));
-    text
-}
-
-fn short(aggregate: &Aggregate, words: &Words<'_>, scope: &Scope) -> String {
-    match aggregate {
-        Aggregate::Rows => "the number of rows".to_owned(),
-        Aggregate::Known(value) => format!("the number of rows with {}", words.any(value)),
-        Aggregate::Subjects => {
-            format!(
-                "the number of data subjects (each a {})",
-                scope.subject_unit()
-            )
-        }
-        Aggregate::Sum(value) => format!("the sum of {}", words.num(value)),
-        Aggregate::Average(value) => format!("the average of {}", words.num(value)),
-    }
 }

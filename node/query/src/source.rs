@@ -44,6 +44,15 @@ pub(crate) fn cuts(source: &impl Source, needs: &Needs) -> Vec<u32> {
     cuts.into_iter().collect()
 }
 
+/// The subjects that have rows in any table of a chunk, ascending.
+pub(crate) fn subjects(chunk: &Chunk) -> Vec<u32> {
+    let tables = chunk.values();
+    let all: BTreeSet<u32> = tables
+        .flat_map(|batch| batch.subjects.values().iter().copied())
+        .collect();
+    all.into_iter().collect()
+}
+
 /// Reads pieces in ascending order.
 pub(crate) struct Reader<'a, S> {
     source: &'a S,

@@ -1,5 +1,6 @@
 //! Claims about the language, evaluation and ingest, on the fixtures below.
 
+mod answers;
 mod functions;
 mod ingest;
 mod language;
@@ -19,7 +20,7 @@ use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
 
-use crate::{PrivatePlan, Refusal, ValidatedQuery};
+use crate::{PlanOptions, PrivatePlan, Refusal, ValidatedQuery};
 
 const PATIENTS: &str = r#"
 name = "patients"
@@ -127,7 +128,13 @@ fn delta() -> Delta {
 }
 
 fn plan_with(sql: &str, description: &Description) -> Result<PrivatePlan, Refusal> {
-    parse_with(sql, description)?.plan(description, &price(0.1), None, delta())
+    parse_with(sql, description)?.plan(
+        description,
+        &price(0.1),
+        None,
+        delta(),
+        &PlanOptions::default(),
+    )
 }
 
 fn plan(sql: &str) -> Result<PrivatePlan, Refusal> {

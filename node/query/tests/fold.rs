@@ -15,7 +15,9 @@ use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
 use obscura_privacy::{Filter, Known, Mode, Permit};
 use obscura_query::ingest::{Secrets, read_rows, sort};
-use obscura_query::{Contributions, FoldError, PrivatePlan, PrivateTable, ValidatedQuery};
+use obscura_query::{
+    Contributions, FoldError, PlanOptions, PrivatePlan, PrivateTable, ValidatedQuery,
+};
 use proptest::prelude::*;
 use sha2::Sha256;
 
@@ -81,7 +83,13 @@ fn plan(sql: &str) -> PrivatePlan {
         &CodeLists::none(),
     )
     .unwrap()
-    .plan(&description, &accuracy, None, Delta::new(1e-6).unwrap())
+    .plan(
+        &description,
+        &accuracy,
+        None,
+        Delta::new(1e-6).unwrap(),
+        &PlanOptions::default(),
+    )
     .unwrap()
 }
 

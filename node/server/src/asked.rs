@@ -156,7 +156,7 @@ impl Planned {
         let columns = query.columns_read(&face.description);
         Ok(Self {
             canonical_sql: query.canonical(),
-            columns: columns.into_iter().map(str::to_owned).collect(),
+            columns,
             options: question.options,
             digest: question.digest(&plan),
             authority,

@@ -55,11 +55,6 @@ pub enum Error {
     /// No grant with that id, or not the caller's.
     #[error("there is no such grant of yours here")]
     NoGrant,
-    /// Something that may be added to a question is not offered here.
-    #[error(
-        "this institution cannot add coverage or a count of clipped people to a release: leave coverage and count_clipped out"
-    )]
-    NotOffered,
     /// The study does not ask this node.
     #[error("the study does not name this institution")]
     NotAsked,

@@ -12,9 +12,9 @@ use obscura_model::exposure::Rho;
 use obscura_model::identity::{Party, SigningKey};
 use obscura_model::ids::{DatasetName, KeyId, PopulationName, ProjectName, UnixMillis};
 use obscura_model::schema::Description;
-use obscura_model::study::Study;
+use obscura_model::study::{ReleaseOptions, Study};
 use obscura_model::wire;
-use obscura_query::{PrivatePlan, PrivateTable, ValidatedQuery};
+use obscura_query::{PlanOptions, PrivatePlan, PrivateTable, ValidatedQuery};
 
 use crate::access::Door;
 use crate::clock::Clock;
@@ -97,9 +97,32 @@ impl DatasetFace {
         &self,
         query: &ValidatedQuery,
         accuracy: &obscura_model::accuracy::AccuracyRequest,
+        options: ReleaseOptions,
     ) -> Result<PrivatePlan, obscura_query::Refusal> {
         let description = &self.description;
-        query.plan(description, accuracy, self.minimum(), description.delta())
+        query.plan(
+            description,
+            accuracy,
+            self.minimum(),
+            description.delta(),
+            &self.plan_options(options),
+        )
+    }
+
+    /// What a release computes beside its outputs: as its request says, and what the dataset's
+    /// disclosure rules need.
+    #[must_use]
+    pub fn plan_options(&self, options: ReleaseOptions) -> PlanOptions {
+        let ReleaseOptions {
+            require_complete: _,
+            coverage,
+            count_clipped,
+        } = options;
+        PlanOptions {
+            coverage,
+            count_clipped,
+            minimum_cell: self.description.disclosure().minimum_cell,
+        }
     }
 }
 

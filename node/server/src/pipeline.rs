@@ -15,6 +15,7 @@ use obscura_ledger::{
     Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OpenIntent, RequestKey,
 };
 use obscura_model::answer::Answer;
+use obscura_model::disclosure;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::DeltaCharge;
 use obscura_model::ids::{Digest, UnixMillis};
@@ -342,11 +343,14 @@ fn make(
     let noised = admitted
         .add_noise(&mut entropy::batch().map_err(Error::inside)?)
         .map_err(Error::inside)?;
+    let rules = face.description.disclosure();
     let body = |context: &CommitContext, values: Vec<Vec<i64>>| {
         let intent = &context.intent.intent;
-        // The values come from the very shape they are put back into.
+        // The values come from the very shape they are put back into, and the rules keep it.
         #[allow(clippy::expect_used)]
-        let answer = Answer::new(shape, values).expect("values have the shape of their plan");
+        let answer = Answer::new(shape, values)
+            .and_then(|answer| disclosure::apply(answer, &rules))
+            .expect("values have the shape of their plan");
         wire::encode_release(&Release {
             node: node.identity.party.key,
             node_name: node.identity.party.name.clone(),

@@ -47,13 +47,10 @@ impl<'a> Question<'a> {
     /// Checks and plans it on a dataset: from description, text, accuracy and limits only.
     ///
     /// # Errors
-    /// If it is outside the language, or asks for what this node does not offer.
+    /// If it is outside the language.
     pub fn pose(&self, face: &DatasetFace) -> Result<Posed, Error> {
-        if self.options.coverage || self.options.count_clipped {
-            return Err(Error::NotOffered);
-        }
         let query = ValidatedQuery::parse(self.sql, &face.description, &self.lists())?;
-        let plan = face.plan(&query, self.accuracy)?;
+        let plan = face.plan(&query, self.accuracy, self.options)?;
         Ok(Posed { query, plan })
     }
 

@@ -2,8 +2,8 @@
 //! hold them are not named in this file.
 
 use obscura_ledger::Refusal;
-use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Answer, Shape};
+use obscura_model::disclosure;
 use obscura_model::exposure::{Rho, epsilon};
 use obscura_model::ids::KeyId;
 use obscura_model::study::ReleaseOptions;
@@ -75,10 +75,11 @@ pub fn run_mock(
     let rows = mock::rows_for(&posed.plan, &face.description, seed);
     let mut noise = entropy::batch().map_err(Error::inside)?;
     let answer = mock::run(&posed.plan, &rows, &mut noise).map_err(Error::inside)?;
+    let rules = face.description.disclosure();
     Ok(MockRun {
         preview,
         exact: answer.exact,
-        noisy: answer.noisy,
+        noisy: disclosure::apply(answer.noisy, &rules).map_err(Error::inside)?,
     })
 }
 
@@ -97,13 +98,12 @@ fn describe(
         price: plan.price(),
         epsilon: epsilon(plan.price(), face.description.delta()),
         canonical_sql: query.canonical(),
-        words: words(face, query, plan, question.accuracy),
+        words: words(face, query, plan, question),
         slot_ms: plan.slot(step)?,
         dataset: face.clone(),
         scientist,
         refusal: refusal(face, plan.shape(), scientist, question.options),
-        // The language has no hints to warn from yet.
-        warnings: Vec::new(),
+        warnings: plan.warnings().to_vec(),
     })
 }
 
@@ -113,12 +113,18 @@ fn words(
     face: &DatasetFace,
     query: &ValidatedQuery,
     plan: &PrivatePlan,
-    accuracy: &AccuracyRequest,
+    question: Question<'_>,
 ) -> String {
     let words = query.in_words();
     let description = &face.description;
     // Noise too wide to be planned without the minimum is wider than the minimum's too.
-    let asked = query.plan(description, accuracy, None, description.delta());
+    let asked = query.plan(
+        description,
+        question.accuracy,
+        None,
+        description.delta(),
+        &face.plan_options(question.options),
+    );
     if face.minimum().is_none() || asked.is_ok_and(|asked| asked.price() == plan.price()) {
         return words;
     }

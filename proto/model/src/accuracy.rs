@@ -19,8 +19,9 @@ pub enum Accuracy {
     Epsilon(f64),
     /// The price of the whole release.
     Price(Rho),
-    /// "Within `margin`, 95 times in 100", in the output's unit. For an average the margin holds
-    /// if at least `rows` rows match in the cell; for counts and sums `rows` is not needed.
+    /// "Within `margin`, 95 times in 100", in the output's unit. For what depends on the number of
+    /// rows (averages, variances, quotients, quantiles) the margin holds if at least `rows` rows
+    /// match in the cell; for counts and sums `rows` is not needed.
     Within {
         /// Half the width of the interval, above zero.
         margin: f64,
@@ -45,6 +46,12 @@ pub enum InvalidAccuracy {
         "accuracy for single outputs ({0}) cannot stand next to epsilon or rho for the whole release: keep one of them"
     )]
     Mixed(String),
+    /// A weight that is out of range.
+    #[error("a weight must be from 0.001 to 1000, not {0}")]
+    Weight(f64),
+    /// Weights without a price for the whole release.
+    #[error("weights share a price among outputs: give epsilon or rho for the whole release too")]
+    Weights,
     /// Neither the whole nor any output has an accuracy.
     #[error("say how accurate the answer should be: sigma, epsilon, rho or within")]
     Missing,
@@ -84,6 +91,7 @@ impl Accuracy {
 pub struct AccuracyRequest {
     whole: Option<Accuracy>,
     outputs: BTreeMap<String, Accuracy>,
+    weights: BTreeMap<String, f64>,
 }
 
 impl AccuracyRequest {
@@ -109,7 +117,31 @@ impl AccuracyRequest {
                 return Err(InvalidAccuracy::Mixed(name.clone()));
             }
         }
-        Ok(Self { whole, outputs })
+        Ok(Self {
+            whole,
+            outputs,
+            weights: BTreeMap::new(),
+        })
+    }
+
+    /// Shares the price of the whole among outputs by these weights; an output without one has
+    /// weight 1. Only next to an epsilon or a rho for the whole.
+    pub fn with_weights(self, weights: BTreeMap<String, f64>) -> Result<Self, InvalidAccuracy> {
+        let priced = matches!(self.whole, Some(Accuracy::Epsilon(_) | Accuracy::Price(_)));
+        if !weights.is_empty() && !priced {
+            return Err(InvalidAccuracy::Weights);
+        }
+        // Beyond a million to one the shares would leave the grid of prices.
+        match weights.values().find(|w| !(**w >= 1e-3 && **w <= 1e3)) {
+            Some(&value) => Err(InvalidAccuracy::Weight(value)),
+            None => Ok(Self { weights, ..self }),
+        }
+    }
+
+    /// The weights of named outputs; empty for equal shares.
+    #[must_use]
+    pub fn weights(&self) -> &BTreeMap<String, f64> {
+        &self.weights
     }
 
     /// The accuracy of outputs that are not named.

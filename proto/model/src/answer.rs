@@ -1,8 +1,25 @@
 //! What an answer is made of: noisy vector sums on a public grid, and the outputs that follow
 //! from them without touching private rows again.
 
+mod arrange;
+pub(crate) mod evaluate;
+mod noisy;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
+
 use crate::accuracy::Z95;
 use crate::exposure::{NANO, Rho};
+
+pub(crate) use arrange::arranged;
+pub use arrange::{Arrange, OrderBy};
+pub use reach::{Reach, Term, margin, reach};
+pub use value::{Centred, Function, Moments, OutputKind, Tree};
+
+/// The most numbers of one answer: the sum of its vectors' lengths.
+pub const MOST_VALUES: u64 = 100_000;
 
 /// One vector of a release, as public as the query it follows from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +32,11 @@ pub struct VectorShape {
     pub clip_squared: u128,
     /// The standard deviation of the noise, in grid steps; at least 1.
     pub sigma: u64,
+    /// How many numbers a cell has, at least 1: 1 for sums and counts, the nodes for the level of
+    /// a tree, the categories for counts of each of them.
+    pub parts: u32,
+    /// Whether there are numbers for each cell of the answer, or for the release as a whole.
+    pub grouped: bool,
 }
 
 /// Numbers that would give no price.
@@ -55,6 +77,28 @@ impl VectorShape {
         self.sigma as f64 * self.step()
     }
 
+    /// How many numbers the vector has in an answer with so many cells, or nothing if that many
+    /// cannot be.
+    #[must_use]
+    pub fn length(&self, cells: usize) -> Option<usize> {
+        let cells = if self.grouped { cells } else { 1 };
+        cells.checked_mul(usize::try_from(self.parts).ok()?)
+    }
+
+    /// The position of a part of a cell among the vector's numbers: the part varies fastest.
+    #[must_use]
+    pub fn place(&self, cell: usize, part: usize) -> usize {
+        let cell = if self.grouped { cell } else { 0 };
+        cell.saturating_mul(self.parts as usize)
+            .saturating_add(part)
+    }
+
+    /// The most that one subject adds, in the vector's unit: the clip norm C.
+    #[must_use]
+    pub fn clip_in_units(&self) -> f64 {
+        (self.clip_squared as f64).sqrt() * self.step()
+    }
+
     /// See [`vector_price`].
     pub fn price(&self) -> Result<Rho, InvalidPrice> {
         vector_price(self.clip_squared, self.sigma)
@@ -68,39 +112,6 @@ pub struct Key {
     pub column: String,
     /// The labels, in declared order.
     pub labels: Vec<String>,
-}
-
-/// How an output follows from vectors (positions in [`Shape::vectors`]).
-#[derive(Debug, Clone, PartialEq)]
-pub enum OutputKind {
-    /// A number of rows.
-    Count {
-        /// The count vector.
-        vector: usize,
-    },
-    /// A number of subjects.
-    Subjects {
-        /// The count vector.
-        vector: usize,
-    },
-    /// A sum.
-    Sum {
-        /// The sum vector.
-        vector: usize,
-    },
-    /// An average: `middle` plus the centred sum over the count, clamped to the bounds.
-    Average {
-        /// The vector of sums of (value - middle).
-        sum: usize,
-        /// The vector of counts.
-        count: usize,
-        /// The middle of the bounds.
-        middle: f64,
-        /// The lower bound.
-        lowest: f64,
-        /// The upper bound.
-        highest: f64,
-    },
 }
 
 /// One output column of an answer.
@@ -124,9 +135,41 @@ pub struct Shape {
     pub vectors: Vec<VectorShape>,
     /// The outputs, in the order of the query.
     pub outputs: Vec<Output>,
+    /// Which cells are shown, in which order.
+    pub arrange: Arrange,
+    /// What the owner's disclosure rules need and did.
+    pub disclosure: Disclosure,
+}
+
+/// Where disclosure rules look, and what they did. See [`crate::disclosure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disclosure {
+    /// The vector with the number of subjects in each cell, if a minimum cell size applies.
+    pub size: Option<usize>,
+    /// The smallest noisy number of subjects that is shown.
+    pub minimum_cell: Option<u32>,
+    /// The step that counts are rounded to.
+    pub rounding: Option<u32>,
 }
 
 impl Shape {
+    /// How many numbers an answer has altogether, or nothing if that does not fit.
+    #[must_use]
+    pub fn values(&self) -> Option<u64> {
+        let cells = self.cells();
+        self.vectors.iter().try_fold(0u64, |sum, v| {
+            sum.checked_add(u64::try_from(v.length(cells)?).ok()?)
+        })
+    }
+
+    /// The position of a cell's label in the key number `key`.
+    #[must_use]
+    pub fn label_position(&self, cell: usize, key: usize) -> Option<usize> {
+        let later = self.keys.iter().skip(key.checked_add(1)?);
+        let faster: usize = later.map(|k| k.labels.len().max(1)).product();
+        Some(cell / faster % self.keys.get(key)?.labels.len().max(1))
+    }
+
     /// How many cells there are: the product of the keys' sizes, 1 without keys.
     #[must_use]
     pub fn cells(&self) -> usize {
@@ -159,17 +202,41 @@ impl Shape {
 /// without added noise. Sampling, clipping and truncation are not in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// The value.
+    /// The value; not a number where there is none (a division by zero, a suppressed cell).
     pub value: f64,
-    /// The 95 % noise margin; infinite where the noisy count allows no statement.
+    /// The 95 % noise margin; infinite where the noisy values allow no statement.
     pub margin: f64,
 }
 
-/// The noisy numbers of one site: one value for each vector and cell, in grid steps.
+impl Estimate {
+    /// No value.
+    pub const MISSING: Estimate = Estimate {
+        value: f64::NAN,
+        margin: f64::INFINITY,
+    };
+
+    /// Whether there is a value.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.value.is_nan()
+    }
+
+    /// The standard error that gives the margin: margin / 1.96. It is of the noise alone.
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        self.margin / Z95
+    }
+}
+
+/// The noisy numbers of one site: for each vector one value for each cell and part, in grid steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     shape: Shape,
     values: Vec<Vec<i64>>,
+    /// By cell; empty if no rule can suppress cells.
+    suppressed: Vec<bool>,
+    /// The vectors that count rows or subjects.
+    counts: Vec<bool>,
 }
 
 /// Numbers that do not fit their shape.
@@ -178,24 +245,47 @@ pub struct Answer {
 pub struct InvalidAnswer;
 
 impl Answer {
-    /// Checks that there is one value for each vector and cell, and that every output names
-    /// vectors that exist.
+    /// Checks that there is one value for each cell and part of each vector, and that every
+    /// output names vectors and keys that exist.
     pub fn new(shape: Shape, values: Vec<Vec<i64>>) -> Result<Self, InvalidAnswer> {
+        Self::with_suppressed(shape, values, Vec::new())
+    }
+
+    /// The same with marks for suppressed cells: one for each cell, or none at all.
+    pub fn with_suppressed(
+        shape: Shape,
+        values: Vec<Vec<i64>>,
+        suppressed: Vec<bool>,
+    ) -> Result<Self, InvalidAnswer> {
         let cells = shape.cells();
-        let known = |v: usize| v < shape.vectors.len();
-        let outputs_fit = shape.outputs.iter().all(|o| match o.kind {
-            OutputKind::Count { vector }
-            | OutputKind::Subjects { vector }
-            | OutputKind::Sum { vector } => known(vector),
-            OutputKind::Average { sum, count, .. } => known(sum) && known(count),
-        });
-        let values_fit =
-            values.len() == shape.vectors.len() && values.iter().all(|v| v.len() == cells);
-        if outputs_fit && values_fit && cells > 0 {
-            Ok(Self { shape, values })
-        } else {
-            Err(InvalidAnswer)
+        let fits = cells > 0
+            && shape.values().is_some_and(|v| v <= MOST_VALUES)
+            && values.len() == shape.vectors.len()
+            && shape.vectors.iter().zip(&values).all(|(vector, values)| {
+                vector.parts > 0 && vector.length(cells) == Some(values.len())
+            })
+            && (suppressed.is_empty() || suppressed.len() == cells)
+            && shape.names_what_is_there();
+        if !fits {
+            return Err(InvalidAnswer);
         }
+        let mut counts = vec![false; shape.vectors.len()];
+        shape.each_kind(&mut |kind| {
+            kind.vectors(&mut |vector, counted| {
+                if let Some(count) = counts.get_mut(vector) {
+                    *count |= counted;
+                }
+            });
+        });
+        if let Some(count) = shape.disclosure.size.and_then(|v| counts.get_mut(v)) {
+            *count = true;
+        }
+        Ok(Self {
+            shape,
+            values,
+            suppressed,
+            counts,
+        })
     }
 
     /// What the numbers mean.
@@ -204,80 +294,123 @@ impl Answer {
         &self.shape
     }
 
-    /// The numbers in grid steps, by vector and cell.
+    /// The numbers in grid steps, by vector, cell and part.
     #[must_use]
     pub fn values(&self) -> &[Vec<i64>] {
         &self.values
     }
 
-    /// The estimate of `output` in `cell`, or nothing if there is no such output or cell.
+    /// The marks of suppressed cells; empty if no rule can suppress any.
+    #[must_use]
+    pub fn suppressed_cells(&self) -> &[bool] {
+        &self.suppressed
+    }
+
+    /// Whether a cell is suppressed by the owner's rules: its values are missing.
+    #[must_use]
+    pub fn suppressed(&self, cell: usize) -> bool {
+        self.suppressed.get(cell).copied().unwrap_or(false)
+    }
+
+    /// Which vectors count rows or subjects.
+    pub(crate) fn counts(&self) -> &[bool] {
+        &self.counts
+    }
+
+    /// The step that a vector's values are rounded to by the owner's rules; 0 for none.
+    pub(crate) fn rounding_of(&self, vector: usize) -> f64 {
+        match self.shape.disclosure.rounding {
+            Some(step) if self.counts.get(vector) == Some(&true) => f64::from(step),
+            _ => 0.0,
+        }
+    }
+
+    /// The estimate of `output` in `cell`, or nothing if there is no such output or cell. In a
+    /// suppressed cell it is missing.
     #[must_use]
     pub fn estimate(&self, output: usize, cell: usize) -> Option<Estimate> {
-        let shape = &self.shape;
-        let read = |v: usize| {
-            let vector = shape.vectors.get(v)?;
-            let value = *self.values.get(v)?.get(cell)? as f64 * vector.step();
-            Some((value, vector.sigma_in_units().powi(2)))
-        };
-        match shape.outputs.get(output)?.kind {
-            OutputKind::Count { vector }
-            | OutputKind::Subjects { vector }
-            | OutputKind::Sum { vector } => {
-                let (value, variance) = read(vector)?;
-                Some(Estimate {
-                    value,
-                    margin: Z95 * variance.sqrt(),
-                })
-            }
-            OutputKind::Average {
-                sum,
-                count,
-                middle,
-                lowest,
-                highest,
-            } => {
-                let (sum, count) = (read(sum)?, read(count)?);
-                Some(average(
-                    &[AveragePart { sum, count, middle }],
-                    lowest,
-                    highest,
-                ))
-            }
+        let kind = &self.shape.outputs.get(output)?.kind;
+        if cell >= self.shape.cells() {
+            return None;
         }
+        if self.suppressed(cell) {
+            return Some(Estimate::MISSING);
+        }
+        let sites = [self];
+        let sites = &sites;
+        Some(evaluate::estimate(&evaluate::Cell { sites, cell }, &[kind]))
+    }
+
+    /// The cells to show, in the order of the query's ORDER BY; see [`Arrange`].
+    #[must_use]
+    pub fn arranged(&self) -> Vec<usize> {
+        arranged(&[self])
     }
 }
 
-/// One site's part of an average: noisy centred sum and noisy count, each with its variance.
-#[derive(Debug, Clone, Copy)]
-pub struct AveragePart {
-    /// The noisy sum of (value - middle) and its noise variance.
-    pub sum: (f64, f64),
-    /// The noisy count and its noise variance.
-    pub count: (f64, f64),
-    /// The middle that was taken off.
-    pub middle: f64,
+impl Shape {
+    /// Calls `each` with everything that is computed from the vectors.
+    fn each_kind<'a>(&'a self, each: &mut dyn FnMut(&'a OutputKind)) {
+        self.outputs.iter().for_each(|o| each(&o.kind));
+        self.arrange.having.iter().for_each(&mut *each);
+        self.arrange.order.iter().for_each(|o| each(&o.value));
+    }
+
+    /// Whether every vector and key that is named is there, with the parts that its use needs,
+    /// and every function has as many arguments as it takes.
+    fn names_what_is_there(&self) -> bool {
+        let mut fine = self.disclosure.size.is_none_or(|v| self.is_single(v));
+        self.each_kind(&mut |kind| fine &= self.fits(kind, 0));
+        fine
+    }
+
+    fn is_single(&self, vector: usize) -> bool {
+        self.vectors.get(vector).is_some_and(|v| v.parts == 1)
+    }
+
+    fn fits(&self, kind: &OutputKind, depth: usize) -> bool {
+        match kind {
+            OutputKind::Apply(function, arguments) => {
+                let (least, most) = function.arity();
+                depth < MOST_DEPTH
+                    && (least..=most).contains(&arguments.len())
+                    && arguments.iter().all(|a| self.fits(a, depth + 1))
+            }
+            OutputKind::Quantile { tree, share } => {
+                let parts = |v: &usize| self.vectors.get(*v).map(|v| v.parts as usize);
+                let sizes: Option<Vec<usize>> = tree.levels.iter().map(parts).collect();
+                let leaves = tree.leaves as usize;
+                let finite = [tree.first_edge, tree.last_edge, tree.lowest, tree.highest];
+                finite.iter().all(|e| e.is_finite())
+                    && tree.first_edge <= tree.last_edge
+                    && tree.lowest <= tree.highest
+                    && *share > 0.0
+                    && *share < 1.0
+                    && leaves > 0
+                    && sizes == Some(Tree::sizes(leaves))
+            }
+            OutputKind::Categories { vector } => *vector < self.vectors.len(),
+            OutputKind::KeyPosition(key) => *key < self.keys.len(),
+            OutputKind::KeyAmong { key, labels } => {
+                let known = self.keys.get(*key).map_or(0, |k| k.labels.len());
+                labels.iter().all(|l| *l < known) && labels.is_sorted()
+            }
+            OutputKind::Average {
+                middle,
+                lowest,
+                highest,
+                ..
+            } => middle.is_finite() && lowest <= highest && self.all_single(kind),
+            other => self.all_single(other),
+        }
+    }
+
+    fn all_single(&self, kind: &OutputKind) -> bool {
+        let mut single = true;
+        kind.vectors(&mut |vector, _| single &= self.is_single(vector));
+        single
+    }
 }
 
-/// The average over parts: sums and counts add, never per-site averages.
-///
-/// With S_k the centred sums, N_k the counts and m_k the middles, the value is
-/// `sum(S_k + m_k N_k) / sum(N_k)` clamped to the bounds, and its noise variance to first order
-/// `sum(var S_k + (value - m_k)^2 var N_k) / N^2`. Where the noisy count is not above its own
-/// margin there is no finite margin.
-#[must_use]
-pub fn average(parts: &[AveragePart], lowest: f64, highest: f64) -> Estimate {
-    let count: f64 = parts.iter().map(|p| p.count.0).sum();
-    let count_margin = Z95 * parts.iter().map(|p| p.count.1).sum::<f64>().sqrt();
-    let total: f64 = parts.iter().map(|p| p.sum.0 + p.middle * p.count.0).sum();
-    let value = (total / count.max(1.0)).clamp(lowest, highest);
-    let variance: f64 = parts
-        .iter()
-        .map(|p| p.sum.1 + (value - p.middle).powi(2) * p.count.1)
-        .sum();
-    let margin = if count > count_margin.max(1.0) {
-        Z95 * variance.sqrt() / count
-    } else {
-        f64::INFINITY
-    };
-    Estimate { value, margin }
-}
+/// The deepest nesting of an output's operations.
+const MOST_DEPTH: usize = 256;

@@ -1,8 +1,8 @@
 //! Answers of several institutions as one: sums add and their variances add; averages follow
 //! from the added sums, never from per-site averages.
 
-use crate::accuracy::Z95;
-use crate::answer::{Answer, AveragePart, Estimate, Key, OutputKind, average};
+use crate::answer::evaluate::{Cell, estimate};
+use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, arranged};
 
 /// The combined answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Combined {
     pub outputs: Vec<(String, String)>,
     /// One row per cell: its labels and one estimate per output.
     pub rows: Vec<CombinedRow>,
+    /// The positions of the rows to show, in the order of the query's ORDER BY.
+    pub shown: Vec<usize>,
 }
 
 /// One cell of a combined answer.
@@ -20,7 +22,8 @@ pub struct Combined {
 pub struct CombinedRow {
     /// The labels, outermost key first.
     pub labels: Vec<String>,
-    /// One estimate per output.
+    /// One estimate per output; all are missing where a rule of an institution suppressed the
+    /// cell: what is missing counts as missing, never as 0.
     pub estimates: Vec<Estimate>,
 }
 
@@ -36,6 +39,17 @@ pub enum CannotCombine {
     /// The answers have different outputs.
     #[error("the answers have different outputs; they were not asked the same question")]
     Outputs,
+    /// The trees behind a quantile are cut differently.
+    #[error(
+        "the quantile '{0}' has other bounds or steps at another institution, so its counts do not add"
+    )]
+    Trees(String),
+    /// The lists behind a number of categories differ in length.
+    #[error("'{0}' counts the categories of lists of different length, so its counts do not add")]
+    Categories(String),
+    /// The answers would be shown in different orders.
+    #[error("the answers are arranged differently; they were not asked the same question")]
+    Arrangement,
 }
 
 /// Combines the answers of several institutions to one question.
@@ -46,89 +60,125 @@ pub fn combine(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
         if shape.keys != first.keys {
             return Err(CannotCombine::Keys);
         }
-        let same = shape.outputs.len() == first.outputs.len()
-            && shape.outputs.iter().zip(&first.outputs).all(|(a, b)| {
-                a.name == b.name
-                    && a.unit == b.unit
-                    && std::mem::discriminant(&a.kind) == std::mem::discriminant(&b.kind)
-            });
-        if !same {
+        if shape.outputs.len() != first.outputs.len() {
             return Err(CannotCombine::Outputs);
         }
+        for (a, b) in shape.outputs.iter().zip(&first.outputs) {
+            let parts = |s: &Shape, v: usize| s.vectors.get(v).map(|v| v.parts);
+            if a.name != b.name || a.unit != b.unit {
+                return Err(CannotCombine::Outputs);
+            }
+            same(&a.kind, &b.kind, &|v, w| parts(shape, v) == parts(first, w))
+                .map_err(|e| e.into_error(&a.name))?;
+        }
+        if !same_arrangement(shape, first) {
+            return Err(CannotCombine::Arrangement);
+        }
     }
-    let rows = (0..first.cells())
-        .map(|cell| CombinedRow {
-            labels: first.labels(cell).into_iter().map(str::to_owned).collect(),
-            estimates: (0..first.outputs.len())
-                .map(|output| combine_one(answers, output, cell))
-                .collect(),
-        })
-        .collect();
-    let outputs = first
-        .outputs
-        .iter()
-        .map(|o| (o.name.clone(), o.unit.clone()))
-        .collect();
+    let rows = (0..first.cells()).map(|cell| CombinedRow {
+        labels: first.labels(cell).into_iter().map(str::to_owned).collect(),
+        estimates: (0..first.outputs.len())
+            .map(|output| combine_one(answers, output, cell))
+            .collect(),
+    });
+    let outputs = first.outputs.iter();
     Ok(Combined {
         keys: first.keys.clone(),
-        outputs,
-        rows,
+        outputs: outputs.map(|o| (o.name.clone(), o.unit.clone())).collect(),
+        rows: rows.collect(),
+        shown: arranged(answers),
     })
 }
 
 fn combine_one(answers: &[&Answer], output: usize, cell: usize) -> Estimate {
-    let (mut value, mut variance) = (0.0, 0.0);
-    let mut parts = Vec::new();
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for answer in answers {
-        let shape = answer.shape();
-        // Answer::new has checked that every output names vectors that exist.
-        let read = |v: usize| {
-            let step = shape.vectors[v].step();
-            (
-                answer.values()[v][cell] as f64 * step,
-                shape.vectors[v].sigma_in_units().powi(2),
-            )
-        };
-        match shape.outputs[output].kind {
-            OutputKind::Count { vector }
-            | OutputKind::Subjects { vector }
-            | OutputKind::Sum { vector } => {
-                let (v, s) = read(vector);
-                value += v;
-                variance += s;
-            }
-            OutputKind::Average {
-                sum,
-                count,
-                middle,
-                lowest,
-                highest,
-            } => {
-                parts.push(AveragePart {
-                    sum: read(sum),
-                    count: read(count),
-                    middle,
-                });
-                low = low.min(lowest);
-                high = high.max(highest);
-            }
+    if answers.iter().any(|a| a.suppressed(cell)) {
+        return Estimate::MISSING;
+    }
+    let kinds: Vec<&OutputKind> = answers
+        .iter()
+        .filter_map(|a| a.shape().outputs.get(output))
+        .map(|o| &o.kind)
+        .collect();
+    let sites = answers;
+    estimate(&Cell { sites, cell }, &kinds)
+}
+
+/// How two forms of an output differ.
+enum Different {
+    Form,
+    Trees,
+    Categories,
+}
+
+impl Different {
+    fn into_error(self, output: &str) -> CannotCombine {
+        match self {
+            Different::Form => CannotCombine::Outputs,
+            Different::Trees => CannotCombine::Trees(output.to_owned()),
+            Different::Categories => CannotCombine::Categories(output.to_owned()),
         }
     }
-    if parts.is_empty() {
-        Estimate {
-            value,
-            margin: Z95 * variance.sqrt(),
+}
+
+/// Whether two outputs are the same but for the numbers of their vectors and for what adds up
+/// all the same: middles, bounds of averages and moments, declared sizes.
+fn same(
+    a: &OutputKind,
+    b: &OutputKind,
+    parts: &dyn Fn(usize, usize) -> bool,
+) -> Result<(), Different> {
+    use OutputKind as K;
+    let fine = |holds: bool| if holds { Ok(()) } else { Err(Different::Form) };
+    match (a, b) {
+        (K::Variance { sample: a, .. }, K::Variance { sample: b, .. })
+        | (K::Covariance { sample: a, .. }, K::Covariance { sample: b, .. }) => fine(a == b),
+        (K::Quantile { tree: a, share: p }, K::Quantile { tree: b, share: q }) => {
+            fine(p.to_bits() == q.to_bits())?;
+            let edges = |t: &Tree| [t.first_edge, t.last_edge, t.lowest, t.highest];
+            let same = edges(a) == edges(b) && a.leaves == b.leaves;
+            if same { Ok(()) } else { Err(Different::Trees) }
         }
-    } else {
-        average(&parts, low, high)
+        (K::Categories { vector: a }, K::Categories { vector: b }) => {
+            if parts(*a, *b) {
+                Ok(())
+            } else {
+                Err(Different::Categories)
+            }
+        }
+        (K::Apply(f, left), K::Apply(g, right)) => {
+            fine(f == g && left.len() == right.len())?;
+            left.iter()
+                .zip(right)
+                .try_for_each(|(a, b)| same(a, b, parts))
+        }
+        (K::Literal(_) | K::KeyPosition(_) | K::KeyAmong { .. }, _) => fine(a == b),
+        _ => fine(std::mem::discriminant(a) == std::mem::discriminant(b)),
     }
+}
+
+fn same_arrangement(a: &Shape, b: &Shape) -> bool {
+    let parts =
+        |v: usize, w: usize| a.vectors.get(v).map(|v| v.parts) == b.vectors.get(w).map(|w| w.parts);
+    let (a, b) = (&a.arrange, &b.arrange);
+    let having = match (&a.having, &b.having) {
+        (Some(a), Some(b)) => same(a, b, &parts).is_ok(),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    having
+        && a.limit == b.limit
+        && a.offset == b.offset
+        && a.order.len() == b.order.len()
+        && a.order
+            .iter()
+            .zip(&b.order)
+            .all(|(a, b)| a.descending == b.descending && same(&a.value, &b.value, &parts).is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{Output, Shape, VectorShape};
+    use crate::accuracy::Z95;
+    use crate::answer::{Arrange, Disclosure, Output, Shape, VectorShape};
 
     fn site(sum: i64, count: i64, middle: f64) -> Answer {
         let vector = |what: &str| VectorShape {
@@ -136,6 +186,8 @@ mod tests {
             step_exponent: -10,
             clip_squared: 1 << 20,
             sigma: 1024,
+            parts: 1,
+            grouped: true,
         };
         let average = OutputKind::Average {
             sum: 0,
@@ -156,6 +208,8 @@ mod tests {
                 output("mean", average),
                 output("n", OutputKind::Count { vector: 1 }),
             ],
+            arrange: Arrange::default(),
+            disclosure: Disclosure::default(),
         };
         Answer::new(shape, vec![vec![sum * 1024], vec![count * 1024]]).unwrap()
     }

@@ -101,6 +101,7 @@ fn preview(sql: &str, way: v1::accuracy::Way) -> v1::PreviewRequest {
         accuracy: Some(v1::AccuracyRequest {
             whole,
             outputs: Vec::new(),
+            weights: Vec::new(),
         }),
         ..v1::PreviewRequest::default()
     }

@@ -17,7 +17,9 @@ use obscura_model::ids::{
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
 use obscura_privacy::Permit;
-use obscura_query::{Contributions, PrivatePlan, PrivateTable, ValidatedQuery, ingest};
+use obscura_query::{
+    Contributions, PlanOptions, PrivatePlan, PrivateTable, ValidatedQuery, ingest,
+};
 use obscura_tests::data::{Dataset, demo_site};
 use obscura_tests::oracle::{self, Contribution, Question, Sums, Table};
 use rand_chacha::ChaCha20Rng;
@@ -294,7 +296,13 @@ fn plan(description: &Description, sql: &str, nano: u64, minimum: Option<Rho>) -
     .unwrap();
     let accuracy = AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(nano))).unwrap();
     query
-        .plan(description, &accuracy, minimum, description.delta())
+        .plan(
+            description,
+            &accuracy,
+            minimum,
+            description.delta(),
+            &PlanOptions::default(),
+        )
         .unwrap()
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
             .iter()
             .map(|(name, unit)| heading(name, unit)),
     );
-    let rows = combined.rows.iter().map(|row| {
+    let shown = combined.shown.iter().filter_map(|r| combined.rows.get(*r));
+    let rows = shown.map(|row| {
         let labels = row.labels.iter().cloned();
         let shown = row.estimates.iter().map(|e| export::shown(*e));
         labels.chain(shown).collect()
@@ -124,7 +125,7 @@ pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String 
     header.extend(runs.iter().map(|(words, _)| words.as_str()));
     let mut rows = Vec::new();
     for (place, output) in shape.outputs.iter().enumerate() {
-        for cell in 0..shape.cells() {
+        for cell in first.noisy.arranged() {
             let mut row: Vec<_> = shape.labels(cell).into_iter().map(str::to_owned).collect();
             row.push(heading(&output.name, &output.unit));
             row.push(
@@ -177,6 +178,9 @@ fn would_add(run: &MockRun, details: bool) -> String {
 
 /// A value without noise: at most four digits after the point.
 fn plain(estimate: Estimate) -> String {
+    if estimate.is_missing() {
+        return "no value".to_owned();
+    }
     let text = format!("{:.4}", estimate.value);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -217,6 +221,7 @@ mod tests {
                     row("free", 2.731_4, 0.041_2),
                     row("95 %", 1.987, f64::INFINITY),
                 ],
+                shown: vec![0, 1],
             },
             included: vec![included("basel"), included("cadiz")],
             not_included: vec![NotIncluded {

@@ -155,6 +155,14 @@ pub(crate) fn mock(wish: &AccuracyRequest, run: &MockRun, rows: u64) -> Value {
 }
 
 fn accuracy(wish: &AccuracyRequest) -> Value {
+    let mut view = whole(wish);
+    if let (Some(view), false) = (view.as_object_mut(), wish.weights().is_empty()) {
+        view.insert("weights".to_owned(), json!(wish.weights()));
+    }
+    view
+}
+
+fn whole(wish: &AccuracyRequest) -> Value {
     match wish.for_whole() {
         None => Value::Null,
         Some(Accuracy::Sigma(sigma)) => json!({ "sigma": sigma }),
@@ -181,13 +189,14 @@ fn answer(answer: &Answer, noisy: bool) -> Value {
                 let mut view = json!({ "value": finite(estimate.value) });
                 if noisy {
                     view["margin_95"] = finite(estimate.margin);
+                    view["standard_error"] = finite(estimate.standard_error());
                 }
                 Some((output.name.clone(), view))
             })
             .collect();
         json!({ "group": group, "outputs": outputs })
     };
-    (0..shape.cells()).map(row).collect()
+    answer.arranged().into_iter().map(row).collect()
 }
 
 /// Null for what is no finite number.

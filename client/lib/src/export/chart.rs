@@ -77,12 +77,15 @@ fn draw(figure: &Figure, low: f64, high: f64, track: usize) -> String {
         set(from, '├');
         set(to, '┤');
     }
-    set(place(figure.value), '●');
+    if !figure.is_missing() {
+        set(place(figure.value), '●');
+    }
     cells.into_iter().collect()
 }
 
 fn in_words(figure: &Figure) -> String {
     match figure.margin {
+        _ if figure.is_missing() => "no value".to_owned(),
         Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
         None => format!("{}, no margin", figure.value_text()),
     }

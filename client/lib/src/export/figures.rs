@@ -36,15 +36,25 @@ impl Figure {
         let scale = scale(decimals);
         let up = rounded(scale);
         Figure {
+            // What is missing stays so.
             value: (value * scale).round() / scale,
             margin: margin.is_finite().then_some(up),
             decimals,
         }
     }
 
-    /// The value as text.
+    /// Whether there is a value: not in a suppressed cell, nor after a division by zero.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.value.is_nan()
+    }
+
+    /// The value as text; empty where there is none.
     #[must_use]
     pub fn value_text(&self) -> String {
+        if self.is_missing() {
+            return String::new();
+        }
         text(self.value, self.decimals)
     }
 
@@ -101,6 +111,9 @@ pub fn margin(margin: f64) -> String {
 /// "2.731 ± 0.042", rounded as everywhere.
 #[must_use]
 pub fn shown(estimate: Estimate) -> String {
+    if estimate.is_missing() {
+        return "no value: suppressed or undefined".to_owned();
+    }
     if !estimate.margin.is_finite() {
         return "no statement: too much noise".to_owned();
     }
@@ -136,7 +149,7 @@ pub struct Figures {
     pub keys: Vec<String>,
     /// Each output's name and unit.
     pub outputs: Vec<(String, String)>,
-    /// One row per group, in declared order.
+    /// One row per group that the query shows, in its order; all in declared order by default.
     pub rows: Vec<FigureRow>,
 }
 
@@ -145,7 +158,8 @@ impl Figures {
     #[must_use]
     pub fn of(answer: &CombinedAnswer) -> Self {
         let combined = &answer.combined;
-        let rows = combined.rows.iter().map(|row| FigureRow {
+        let shown = combined.shown.iter().filter_map(|r| combined.rows.get(*r));
+        let rows = shown.map(|row| FigureRow {
             labels: row.labels.clone(),
             figures: row.estimates.iter().map(|e| Figure::of(*e)).collect(),
         });
@@ -161,7 +175,8 @@ impl Figures {
     #[must_use]
     pub fn range(&self, output: usize) -> (f64, f64) {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for figure in self.rows.iter().filter_map(|r| r.figures.get(output)) {
+        let figures = self.rows.iter().filter_map(|r| r.figures.get(output));
+        for figure in figures.filter(|f| !f.is_missing()) {
             let (a, b) = figure.ends().unwrap_or((figure.value, figure.value));
             (low, high) = (low.min(a), high.max(b));
         }

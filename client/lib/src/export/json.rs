@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value, json as value};
 
 use super::figures::{Figure, FigureRow, Figures};
 use crate::combined::{CombinedAnswer, Included, NotIncluded};
+use obscura_model::accuracy::Z95;
 use obscura_model::release::Completeness;
 
 /// The answer as JSON. Field names are stable; exposure is in billionths of rho.
@@ -50,6 +51,7 @@ fn one(unit: &str, figure: &Figure) -> Value {
         "unit": unit,
         "value": number(&figure.value_text()),
         "margin_95": number(&figure.margin_text()),
+        "standard_error": figure.margin.map(|m| m / Z95),
         "low": number(&low),
         "high": number(&high),
     })

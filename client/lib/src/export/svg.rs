@@ -139,6 +139,10 @@ fn draw_row(text: &mut String, row: &FigureRow, figure: &Figure, y: f64, x: impl
             y + 7.0
         );
     }
+    if figure.is_missing() {
+        put(text, RIGHT + 14.0, y + 5.0, "start", "", &in_words(figure));
+        return;
+    }
     let _ = writeln!(
         text,
         "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"6\" fill=\"{BLUE}\"><title>{}</title></circle>",
@@ -151,6 +155,7 @@ fn draw_row(text: &mut String, row: &FigureRow, figure: &Figure, y: f64, x: impl
 /// "2.7310 ± 0.0412".
 fn in_words(figure: &Figure) -> String {
     match figure.margin {
+        _ if figure.is_missing() => "no value".to_owned(),
         Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
         None => format!("{}, no margin", figure.value_text()),
     }

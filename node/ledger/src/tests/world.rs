@@ -98,6 +98,8 @@ pub(super) fn shape_with(sigma: u64) -> Shape {
         step_exponent: 0,
         clip_squared: 10_000,
         sigma,
+        parts: 1,
+        grouped: true,
     };
     let kind = OutputKind::Sum { vector: 0 };
     let output = Output {
@@ -109,6 +111,8 @@ pub(super) fn shape_with(sigma: u64) -> Shape {
         keys: Vec::new(),
         vectors: vec![vector],
         outputs: vec![output],
+        arrange: Default::default(),
+        disclosure: Default::default(),
     }
 }
 

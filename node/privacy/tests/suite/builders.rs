@@ -11,6 +11,8 @@ pub(crate) fn vector(clip_squared: u128, sigma: u64) -> VectorShape {
         step_exponent: 0,
         clip_squared,
         sigma,
+        parts: 1,
+        grouped: true,
     }
 }
 
@@ -25,6 +27,8 @@ pub(crate) fn shape(vectors: Vec<VectorShape>, cells: usize) -> Shape {
         keys,
         vectors,
         outputs: vec![],
+        arrange: Default::default(),
+        disclosure: Default::default(),
     }
 }
 

@@ -212,7 +212,7 @@ impl Printer<'_> {
         }
     }
 
-    fn case<T>(&self, case: &Case<T>, print: impl Fn(&Self, &T) -> String) -> String {
+    pub(crate) fn case<T>(&self, case: &Case<T>, print: impl Fn(&Self, &T) -> String) -> String {
         let mut text = "CASE".to_owned();
         for (condition, result) in &case.arms {
             text.push_str(&format!(

@@ -163,7 +163,7 @@ impl Words<'_> {
         )
     }
 
-    fn case<T>(&self, case: &Case<T>, tell: impl Fn(&Self, &T) -> String) -> String {
+    pub(crate) fn case<T>(&self, case: &Case<T>, tell: impl Fn(&Self, &T) -> String) -> String {
         let mut parts: Vec<String> = case
             .arms
             .iter()

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::aggregates::AGGREGATES;
 use super::operators::OPERATORS;
 use super::{FUNCTIONS, Form, Function, Gives, Missing, Takes};
+use crate::aggregates::aggregates_page;
 use crate::{limits, lower};
 
 const HEAD: &str = "\
@@ -48,11 +48,9 @@ query is checked, and becomes a list of values: `LOWER(dx) LIKE 'e11%'` is shown
 #[must_use]
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n## Outputs\n\n| | |\n| --- | --- |\n");
-    for aggregate in &AGGREGATES {
-        row(&mut page, &[&code(aggregate.form), aggregate.sentence]);
-    }
-    page.push_str("\n## Operators\n");
+    page.push_str("\n## Aggregates\n\n");
+    page.push_str(aggregates_page().trim_end());
+    page.push_str("\n\n## Operators\n");
     for operator in &OPERATORS {
         section(
             &mut page,

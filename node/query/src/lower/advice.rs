@@ -10,14 +10,7 @@ const ANY_ORDER: &str = "rows have no order here: choose them with WHERE, or tak
 
 /// Parts of a query that have no rule, by what a refusal calls them.
 const INSTEAD: &[(&[&str], &str)] = &[
-    (
-        &["ORDER BY"],
-        "answers come in declared order; sort them after the release",
-    ),
-    (
-        &["LIMIT", "OFFSET", "FETCH", "TOP", "HAVING", "QUALIFY"],
-        DECLARED_ORDER,
-    ),
+    (&["FETCH", "TOP", "QUALIFY"], DECLARED_ORDER),
     (
         &["SELECT DISTINCT"],
         "group by the column instead: each value is answered once",
@@ -74,15 +67,10 @@ pub(super) fn page() -> impl Iterator<Item = (String, &'static str)> {
 pub(super) fn aggregate(name: &str) -> &'static str {
     match name {
         "MIN" | "MAX" | "FIRST_VALUE" | "LAST_VALUE" | "ANY_VALUE" => {
-            "it would show one person's value: ask for a count or an average"
+            "it would show one person's value: ask for a count or an average, or for a quantile"
         }
-        "MEDIAN" | "PERCENTILE_CONT" | "PERCENTILE_DISC" | "QUANTILE" => {
-            "ask how many are below some values, such as SUM(CASE WHEN x < 5 THEN 1 ELSE 0 END)"
-        }
-        "STDDEV" | "STDDEV_POP" | "STDDEV_SAMP" | "VARIANCE" | "VAR_POP" | "VAR_SAMP" => {
-            "ask for AVG(x) and AVG(x * x) and compute it from the two"
-        }
-        _ => "an output is COUNT, SUM or AVG, or a group key",
+        "PERCENTILE_DISC" => "write APPROX_PERCENTILE_CONT(x, 0.9)",
+        _ => "an output is an aggregate such as COUNT, SUM or AVG, or computed from aggregates",
     }
 }
 

@@ -1,15 +1,18 @@
-//! COUNT, SUM and AVG, and the arguments of the functions of the language.
+//! The aggregates, and the arguments of the functions of the language.
 
 use sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, ObjectName, ObjectNamePart,
 };
 
-use super::{Lowering, absent, advice, function_place, not_part, place};
+use super::advice;
+use super::{Lowering, absent, function_place, not_part, place};
+use crate::aggregates::AGGREGATES;
 use crate::expr::{Any, Num};
 use crate::limits::shown;
 use crate::query::Aggregate;
 use crate::refusal::Refusal;
+use sqlparser::tokenizer::Location;
 
 /// A called function, with everything that the language has no rule for checked to be absent.
 pub(super) struct Call<'a> {
@@ -99,55 +102,107 @@ pub(super) fn expression(argument: &FunctionArgExpr) -> Result<&Expr, Refusal> {
 }
 
 impl Lowering<'_> {
-    /// One aggregate output.
-    pub(super) fn aggregate(&mut self, expr: &Expr) -> Result<Aggregate, Refusal> {
-        let at = place(expr);
-        let Expr::Function(function) = expr else {
-            return Err(
-                Refusal::at(at, "an output is COUNT, SUM or AVG, or a group key")
-                    .suggest("compute further with the released numbers"),
-            );
-        };
+    /// One aggregate, or nothing if the function is none.
+    pub(super) fn aggregate(
+        &mut self,
+        call: &Call<'_>,
+        at: Location,
+    ) -> Result<Option<Aggregate>, Refusal> {
         let Call {
             name,
             distinct,
             arguments,
-        } = call(function)?;
-        let argument = match arguments.as_slice() {
-            [one] => *one,
-            _ => {
-                return Err(Refusal::at(
-                    at,
-                    format!("{} takes one argument", shown(&name)),
-                ));
-            }
+        } = call;
+        let Some(known) = AGGREGATES.iter().find(|a| a.names.contains(&name.as_str())) else {
+            return Ok(None);
         };
-        match (name.as_str(), distinct) {
-            ("COUNT", true) => self.subjects(argument).map_err(|r| r.or_at(at)),
-            ("COUNT", false) => match argument {
-                FunctionArgExpr::Wildcard => Ok(Aggregate::Rows),
-                other => self.known(expression(other)?),
+        if arguments.len() != known.arguments {
+            let wanted = match known.arguments {
+                1 => "one argument",
+                _ => "two arguments",
+            };
+            let refusal = Refusal::at(at, format!("{} takes {wanted}", shown(name)));
+            return Err(refusal.suggest(format!("such as {}", known.example)));
+        }
+        if *distinct && name != "COUNT" {
+            return Err(not_part(at, "DISTINCT in SUM or AVG"));
+        }
+        let (Some(first), second) = (arguments.first().copied(), arguments.get(1).copied()) else {
+            return Ok(None);
+        };
+        let sample = !name.ends_with("_POP");
+        let mut number = |argument| {
+            self.summand(argument, name)
+                .map_err(|r: Refusal| r.or_at(at))
+        };
+        let aggregate = match (name.as_str(), second) {
+            ("COUNT", _) if *distinct => self.distinct(first).map_err(|r| r.or_at(at))?,
+            ("COUNT", _) => match first {
+                FunctionArgExpr::Wildcard => Aggregate::Rows,
+                other => self.known(expression(other)?)?,
             },
-            ("SUM", false) => Ok(Aggregate::Sum(self.summand(argument, "SUM")?)),
-            ("AVG", false) => Ok(Aggregate::Average(self.summand(argument, "AVG")?)),
-            ("SUM" | "AVG", true) => Err(not_part(at, "DISTINCT in SUM or AVG")),
-            _ => Err(not_part(at, &format!("the function {}", shown(&name)))
-                .suggest(advice::aggregate(&name))),
+            ("SUM", _) => Aggregate::Sum(number(first)?),
+            ("AVG", _) => Aggregate::Average(number(first)?),
+            ("MEDIAN", _) => Aggregate::Quantile {
+                value: number(first)?,
+                share: 0.5,
+            },
+            ("CORR", Some(second)) => Aggregate::Correlation {
+                x: number(first)?,
+                y: number(second)?,
+            },
+            ("COVAR_POP" | "COVAR_SAMP", Some(second)) => Aggregate::Covariance {
+                x: number(first)?,
+                y: number(second)?,
+                sample,
+            },
+            (_, Some(second)) => {
+                let value = number(first)?;
+                let share = self.share(second).map_err(|r| r.or_at(at))?;
+                Aggregate::Quantile { value, share }
+            }
+            // Variances and standard deviations; of the latter the root is taken afterwards.
+            (_, None) => Aggregate::Variance {
+                value: number(first)?,
+                sample,
+            },
+        };
+        Ok(Some(aggregate))
+    }
+
+    /// The share of a quantile: a plain number above 0 and below 1.
+    fn share(&mut self, argument: &FunctionArgExpr) -> Result<f64, Refusal> {
+        let expr = expression(argument)?;
+        match self.any(expr)? {
+            Any::Num(Num::Literal(share)) if share > 0.0 && share < 1.0 => Ok(share),
+            _ => Err(Refusal::at(
+                place(expr),
+                "the share of a quantile is a plain number above 0 and below 1",
+            )
+            .suggest("write 0.5 for the median")),
         }
     }
 
-    fn subjects(&self, argument: &FunctionArgExpr) -> Result<Aggregate, Refusal> {
-        match expression(argument)? {
-            subject if self.subject_side(subject).is_some() => Ok(Aggregate::Subjects),
-            other => {
-                let subject = crate::expr::identifier(self.scope.subject_column());
-                Err(
-                    Refusal::at(place(other), "DISTINCT counts data subjects only").suggest(
-                        format!("write COUNT(DISTINCT {subject}), or group by the column"),
-                    ),
-                )
+    /// COUNT(DISTINCT x): data subjects, or the values of a category that occur.
+    fn distinct(&mut self, argument: &FunctionArgExpr) -> Result<Aggregate, Refusal> {
+        let expr = expression(argument)?;
+        match expr {
+            subject if self.subject_side(subject).is_some() => return Ok(Aggregate::Subjects),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                if let Any::Category(column) = self.any(expr)? {
+                    return Ok(Aggregate::Categories(column));
+                }
             }
+            _ => {}
         }
+        let subject = crate::expr::identifier(self.scope.subject_column());
+        Err(Refusal::at(
+            place(expr),
+            "DISTINCT counts data subjects and the values of categories only",
+        )
+        .suggest(format!(
+            "write COUNT(DISTINCT {subject}), or group by the column"
+        )))
     }
 
     fn known(&mut self, expr: &Expr) -> Result<Aggregate, Refusal> {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Expr, Ident, SelectItem};
 
+use super::released::Names;
 use super::{Lowering, means, place};
 use crate::limits::shown;
-use crate::query::{Aggregate, OutputDefinition};
+use crate::query::{Aggregate, KeyDefinition, OutputDefinition, Released};
 use crate::refusal::Refusal;
 
 /// The most outputs of one query.
@@ -16,7 +17,7 @@ impl Lowering<'_> {
     pub(super) fn outputs(
         &mut self,
         projection: &[SelectItem],
-        keys: &[usize],
+        keys: &[KeyDefinition],
     ) -> Result<Vec<OutputDefinition>, Refusal> {
         let mut outputs: Vec<OutputDefinition> = Vec::new();
         for item in projection {
@@ -36,17 +37,20 @@ impl Lowering<'_> {
                 }
             };
             let at = place(expr);
-            if self.key(expr, alias, keys)? {
+            if self.is_key(expr, alias, keys)? {
                 continue;
             }
-            let aggregate = self.aggregate(expr).map_err(|r| r.or_at(at))?;
+            let value = self
+                .released(expr, Names { keys, outputs: &[] })
+                .map_err(|r| r.or_at(at))?;
             let name = match alias {
                 Some(alias) => output_name(alias)?,
-                None => self.default_name(&aggregate),
+                None => self.default_name(&value, outputs.len() + 1),
             };
             self.check_new(&name, &outputs, keys)
                 .map_err(|r| r.or_at(at))?;
-            outputs.push(OutputDefinition { name, aggregate });
+            check_value(&value).map_err(|r| r.or_at(at))?;
+            outputs.push(OutputDefinition { name, value });
         }
         match outputs.len() {
             0 => Err(Refusal::new("the query asks for no count, sum or average")
@@ -58,26 +62,27 @@ impl Lowering<'_> {
         }
     }
 
-    /// Whether an output is one of the group keys; a column that is no key is refused.
-    fn key(&self, expr: &Expr, alias: Option<&Ident>, keys: &[usize]) -> Result<bool, Refusal> {
-        let (Expr::Identifier(_) | Expr::CompoundIdentifier(_)) = expr else {
+    /// Whether an item of SELECT is one of the group keys. Keys are lowered before outputs, with
+    /// the names that SELECT gives them.
+    fn is_key(
+        &mut self,
+        expr: &Expr,
+        alias: Option<&Ident>,
+        keys: &[KeyDefinition],
+    ) -> Result<bool, Refusal> {
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let Some(value) = self.key_value(expr) else {
             return Ok(false);
         };
-        let column = self.column_of(expr)?;
-        let name = self.scope.get(column).map_or("", |c| c.name.as_str());
-        if !keys.contains(&column) {
-            return Err(Refusal::at(
-                place(expr),
-                format!("'{name}' stands alone, and rows themselves are never released"),
-            )
-            .suggest(format!(
-                "group by it, or ask for an aggregate such as COUNT({name})"
-            )));
-        }
+        let Some(key) = keys.iter().find(|k| k.value == value) else {
+            return Ok(false);
+        };
         match alias {
-            Some(alias) if !means(alias, name) => Err(Refusal::at(
+            Some(alias) if !means(alias, &key.name) => Err(Refusal::at(
                 alias.span.start,
-                "a group key keeps its column's name",
+                "a group key has one name, and this one has two",
             )),
             _ => Ok(true),
         }
@@ -87,12 +92,9 @@ impl Lowering<'_> {
         &self,
         name: &str,
         outputs: &[OutputDefinition],
-        keys: &[usize],
+        keys: &[KeyDefinition],
     ) -> Result<(), Refusal> {
-        let key_names = keys
-            .iter()
-            .filter_map(|k| self.scope.get(*k))
-            .map(|c| &c.name);
+        let key_names = keys.iter().map(|k| &k.name);
         let taken = outputs
             .iter()
             .map(|o| &o.name)
@@ -106,24 +108,32 @@ impl Lowering<'_> {
     }
 
     /// The name of an output without AS: `count`, `subjects`, or the function and the one column
-    /// that it reads (`sum_x`, `avg_x`, `count_x`); the function alone if it reads several.
-    fn default_name(&self, aggregate: &Aggregate) -> String {
+    /// that it reads (`sum_x`, `avg_x`, `count_x`); the function alone if it reads several; and
+    /// `value_2` for the second output if it is an expression.
+    fn default_name(&self, value: &Released, position: usize) -> String {
         let mut columns = BTreeSet::new();
+        value.columns(&mut columns);
+        let (aggregate, root) = match value {
+            Released::Aggregate(aggregate) => (aggregate, false),
+            Released::Apply(obscura_model::answer::Function::Sqrt, list) => match list.as_slice() {
+                [Released::Aggregate(aggregate @ Aggregate::Variance { .. })] => (aggregate, true),
+                _ => return format!("value_{position}"),
+            },
+            _ => return format!("value_{position}"),
+        };
         let function = match aggregate {
             Aggregate::Rows => "count",
             Aggregate::Subjects => "subjects",
-            Aggregate::Known(value) => {
-                value.columns(&mut columns);
-                "count"
-            }
-            Aggregate::Sum(value) => {
-                value.columns(&mut columns);
-                "sum"
-            }
-            Aggregate::Average(value) => {
-                value.columns(&mut columns);
-                "avg"
-            }
+            Aggregate::Known(_) => "count",
+            Aggregate::Categories(_) => "categories",
+            Aggregate::Sum(_) => "sum",
+            Aggregate::Average(_) => "avg",
+            Aggregate::Variance { .. } if root => "stddev",
+            Aggregate::Variance { .. } => "var",
+            Aggregate::Covariance { .. } => "covar",
+            Aggregate::Correlation { .. } => "corr",
+            Aggregate::Quantile { value: _, share } if *share == 0.5 => "median",
+            Aggregate::Quantile { .. } => "quantile",
         };
         let mut names = columns.iter().filter_map(|c| self.scope.get(*c));
         match (names.next(), names.next()) {
@@ -133,7 +143,22 @@ impl Lowering<'_> {
     }
 }
 
-fn output_name(alias: &Ident) -> Result<String, Refusal> {
+/// An output is a number that tells something of the data.
+fn check_value(value: &Released) -> Result<(), Refusal> {
+    if value.is_condition() {
+        return Err(Refusal::new("an output is a number, not a condition")
+            .suggest("write CASE WHEN ... THEN 1 ELSE 0 END"));
+    }
+    let mut aggregates = 0;
+    value.each(&mut |_| aggregates += 1);
+    if aggregates == 0 {
+        return Err(Refusal::new("an output without an aggregate tells nothing")
+            .suggest("leave it out, or ask for a count, a sum or an average"));
+    }
+    Ok(())
+}
+
+pub(super) fn output_name(alias: &Ident) -> Result<String, Refusal> {
     let Ident {
         value,
         quote_style,

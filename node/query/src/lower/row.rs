@@ -292,7 +292,7 @@ pub(super) fn as_number(value: Any, at: Location) -> Result<Num, Refusal> {
     Err(Refusal::at(at, "a number is wanted here").suggest(suggestion))
 }
 
-fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
+pub(super) fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
     match value {
         Value::Number(text, false) => {
             let digits = text

@@ -1,21 +1,19 @@
 //! The one SELECT: its clauses, its group keys, its outputs.
 
-use sqlparser::ast::{Expr, GroupByExpr, Query, Select, SelectFlavor, SetExpr, Statement};
+use sqlparser::ast::{Query, Select, SelectFlavor, SetExpr, Statement};
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
 
-use super::{Lowering, absent, body_place, not_part, place};
-use crate::limits::shown;
+use super::arrange::Clauses;
+use super::released::Names;
+use super::{Lowering, absent, body_place};
 use crate::places::Places;
 use crate::query::Definition;
 use crate::refusal::Refusal;
 use crate::scope::Scope;
-
-/// The most cells of one query: the product of its keys' sizes.
-const MOST_CELLS: u64 = 10_000;
 
 /// Lowers a parsed statement.
 pub(crate) fn select(
@@ -59,9 +57,6 @@ impl Lowering<'_> {
             self.with(with).map_err(|r| r.or_at(at))?;
         }
         let of = |keywords: &[Keyword]| self.at(keywords, at);
-        absent(order_by.is_none(), of(&[Keyword::ORDER]), "ORDER BY")?;
-        let limit = of(&[Keyword::LIMIT, Keyword::OFFSET]);
-        absent(limit_clause.is_none(), limit, "LIMIT")?;
         absent(fetch.is_none(), of(&[Keyword::FETCH]), "FETCH")?;
         absent(locks.is_empty(), of(&[Keyword::FOR]), "a lock")?;
         absent(for_clause.is_none(), of(&[Keyword::FOR]), "FOR")?;
@@ -69,7 +64,19 @@ impl Lowering<'_> {
         absent(format_clause.is_none(), at, "FORMAT")?;
         absent(pipe_operators.is_empty(), at, "a pipe")?;
         match body.as_ref() {
-            SetExpr::Select(select) => self.select(select),
+            SetExpr::Select(select) => {
+                let clauses = Clauses {
+                    having: select.having.as_ref(),
+                    order_by: order_by.as_ref(),
+                    limit: limit_clause.as_ref(),
+                    at: [
+                        of(&[Keyword::HAVING]),
+                        of(&[Keyword::ORDER]),
+                        of(&[Keyword::LIMIT, Keyword::OFFSET]),
+                    ],
+                };
+                self.select(select, &clauses)
+            }
             _ => {
                 let joins = [Keyword::UNION, Keyword::EXCEPT, Keyword::INTERSECT];
                 Err(Refusal::at(of(&joins), "a query is one SELECT")
@@ -86,7 +93,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn select(&mut self, select: &Select) -> Result<Definition, Refusal> {
+    fn select(&mut self, select: &Select, clauses: &Clauses<'_>) -> Result<Definition, Refusal> {
         let at = select.select_token.0.span.start;
         let Select {
             select_token: _,
@@ -107,7 +114,8 @@ impl Lowering<'_> {
             cluster_by,
             distribute_by,
             sort_by,
-            having,
+            // Among the clauses.
+            having: _,
             named_window,
             qualify,
             window_before_qualify,
@@ -131,7 +139,6 @@ impl Lowering<'_> {
         absent(cluster_by.is_empty(), at, "CLUSTER BY")?;
         absent(distribute_by.is_empty(), at, "DISTRIBUTE BY")?;
         absent(sort_by.is_empty(), at, "SORT BY")?;
-        absent(having.is_none(), of(Keyword::HAVING), "HAVING")?;
         let window = named_window.is_empty() && !window_before_qualify;
         absent(window, of(Keyword::WINDOW), "WINDOW")?;
         absent(qualify.is_none(), of(Keyword::QUALIFY), "QUALIFY")?;
@@ -139,63 +146,27 @@ impl Lowering<'_> {
         let standard = matches!(flavor, SelectFlavor::Standard);
         absent(standard, at, "a SELECT without outputs first")?;
         let relation = self.from(from).map_err(|r| r.or_at(at))?;
-        let keys = self.keys(group_by)?;
+        let keys = self.keys(group_by, projection)?;
+        if keys.is_empty() {
+            clauses.need_groups()?;
+        }
         let outputs = self.outputs(projection, &keys).map_err(|r| r.or_at(at))?;
         let filter = match selection {
             Some(condition) => Some(self.condition(condition)?),
             None => None,
         };
+        let names = Names {
+            keys: &keys,
+            outputs: &outputs,
+        };
+        let arrangement = self.arrange(clauses, names)?;
         Ok(Definition {
             relation,
             scope: self.scope.clone(),
             keys,
             outputs,
             filter,
+            arrangement,
         })
-    }
-
-    fn keys(&mut self, group_by: &GroupByExpr) -> Result<Vec<usize>, Refusal> {
-        let at = self.places.clause(&[Keyword::GROUP]);
-        let GroupByExpr::Expressions(list, modifiers) = group_by else {
-            return Err(not_part(at, "GROUP BY ALL").suggest("name the columns to group by"));
-        };
-        absent(modifiers.is_empty(), at, "a modifier of GROUP BY")?;
-        let mut keys: Vec<usize> = Vec::with_capacity(list.len());
-        let mut cells = 1u64;
-        for expr in list {
-            let at = place(expr);
-            let (Expr::Identifier(_) | Expr::CompoundIdentifier(_)) = expr else {
-                return Err(Refusal::at(at, "GROUP BY takes names of columns")
-                    .suggest("name declared category, boolean or integer columns"));
-            };
-            let column = self.column_of(expr)?;
-            if keys.contains(&column) {
-                return Err(Refusal::at(
-                    at,
-                    format!("{} is a key twice", shown(&expr.to_string())),
-                ));
-            }
-            let declared = self.scope.get(column);
-            let Some(count) = declared.and_then(|c| c.domain.key_count()) else {
-                return Err(Refusal::at(
-                    at,
-                    format!(
-                        "{} has no declared list of values to group by",
-                        shown(&expr.to_string())
-                    ),
-                )
-                .suggest("group by a category, a boolean or a short integer range"));
-            };
-            cells = cells.saturating_mul(count);
-            if cells > MOST_CELLS {
-                return Err(Refusal::at(
-                    at,
-                    format!("the keys give {cells} cells and the most is {MOST_CELLS}"),
-                )
-                .suggest("group by fewer columns"));
-            }
-            keys.push(column);
-        }
-        Ok(keys)
     }
 }

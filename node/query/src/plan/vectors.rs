@@ -9,18 +9,28 @@
 //!
 //! and nothing where x is missing. Counts add 1024 for each row, in steps of 1/1024.
 
-use obscura_model::answer::{Output, OutputKind};
+mod outputs;
 
-use crate::expr::{Any, Arith, Bool, Interval, Mask, Num, Printer, identifier};
+use obscura_model::answer::{Arrange, Disclosure, Output};
+
+use super::PlanOptions;
+use crate::expr::{Any, Arith, Bool, Comparison, Interval, Mask, Num, Printer, identifier};
 use crate::expr::{interval, known_from, mask};
-use crate::query::{Aggregate, Definition};
+use crate::query::{Aggregate, Definition, Released};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 
+pub(super) use outputs::{clipped, summed};
+
 /// Counts are in steps of 2^-10, finer than one row.
-const COUNT_EXPONENT: i32 = -10;
+pub(super) const COUNT_EXPONENT: i32 = -10;
 /// One row in count steps.
 pub(crate) const COUNT_SCALE: i64 = 1024;
+/// One row or subject.
+const COUNT_GRID: Grid = Grid {
+    exponent: COUNT_EXPONENT,
+    bound: COUNT_SCALE.unsigned_abs(),
+};
 /// A bound is from 2^20 up to 2^21 steps.
 const BOUND_BITS: i32 = 20;
 /// Bounds beyond 2 to the power of this (or steps below minus this) leave the range in which
@@ -41,6 +51,22 @@ pub(crate) enum Quantity {
         high: f64,
         middle: f64,
     },
+    /// 1 for each row with a value, in the part that the value's leaf belongs to: leaves of one
+    /// width from the first edge on, `together` of them in one part.
+    Leaf {
+        value: Num,
+        first_edge: f64,
+        width: f64,
+        leaves: u32,
+        together: u32,
+    },
+    /// 1 in each cell and category in which the subject has a matching row.
+    Present(usize),
+    /// 1 for each subject with any row at all, matching or not.
+    Everybody,
+    /// 1 for each subject that lost matching rows to the most rows that count, or has a row in
+    /// which one of these conditions is TRUE.
+    Cut(Vec<Bool>),
 }
 
 /// The public grid of a vector.
@@ -59,12 +85,18 @@ pub(crate) struct Vector {
     pub(crate) quantity: Quantity,
     pub(crate) grid: Grid,
     pub(crate) clip_squared: u128,
+    /// How many numbers a cell has.
+    pub(crate) parts: u32,
+    /// Whether there are numbers for each cell, or for the release as a whole.
+    pub(crate) grouped: bool,
 }
 
 /// The vectors of a query, each once, and how the outputs follow from them.
 pub(crate) struct Drawn {
     pub(crate) vectors: Vec<Vector>,
     pub(crate) outputs: Vec<Output>,
+    pub(crate) arrange: Arrange,
+    pub(crate) disclosure: Disclosure,
 }
 
 struct Draft<'a> {
@@ -74,8 +106,17 @@ struct Draft<'a> {
     vectors: Vec<Vector>,
 }
 
+/// The name of the output with the coverage.
+const COVERAGE: &str = "coverage";
+/// The name of the output with the number of subjects that were cut.
+const CUT: &str = "subjects_cut";
+
 /// Draws the vectors of all outputs. Equal ones are shared.
-pub(crate) fn draw(definition: &Definition) -> Result<Drawn, Refusal> {
+pub(crate) fn draw(
+    definition: &Definition,
+    declared: u64,
+    options: &PlanOptions,
+) -> Result<Drawn, Refusal> {
     let scope = &definition.scope;
     let known = known_from(definition.filter.as_ref());
     let mut draft = Draft {
@@ -86,58 +127,39 @@ pub(crate) fn draw(definition: &Definition) -> Result<Drawn, Refusal> {
     };
     let mut outputs = Vec::with_capacity(definition.outputs.len());
     for output in &definition.outputs {
-        let (kind, unit) = match &output.aggregate {
-            Aggregate::Rows => (
-                OutputKind::Count {
-                    vector: draft.rows(Mask::Everything),
-                },
-                "rows".to_owned(),
-            ),
-            Aggregate::Known(value) => (
-                OutputKind::Count {
-                    vector: draft.known(value),
-                },
-                "rows".to_owned(),
-            ),
-            Aggregate::Subjects => (
-                OutputKind::Subjects {
-                    vector: draft.subjects(),
-                },
-                scope.subject_unit().to_owned(),
-            ),
-            Aggregate::Sum(value) => {
-                let bounds = draft.bounds(value, &output.name)?;
-                (
-                    OutputKind::Sum {
-                        vector: draft.sum(value, bounds, 0.0),
-                    },
-                    draft.unit(value),
-                )
-            }
-            Aggregate::Average(value) => {
-                let Interval { low, high } = draft.bounds(value, &output.name)?;
-                let middle = low + (high - low) / 2.0;
-                let sum = draft.sum(value, Interval { low, high }, middle);
-                let count = draft.known(&Any::Num(value.clone()));
-                let kind = OutputKind::Average {
-                    sum,
-                    count,
-                    middle,
-                    lowest: low,
-                    highest: high,
-                };
-                (kind, draft.unit(value))
-            }
-        };
         outputs.push(Output {
             name: output.name.clone(),
-            unit,
-            kind,
+            unit: draft.unit_of(&output.value),
+            kind: draft.kind(&output.value, &output.name)?,
         });
     }
+    let arrange = draft.arrange()?;
+    if options.coverage {
+        outputs.push(draft.coverage(declared));
+    }
+    if options.count_clipped {
+        outputs.push(draft.cut());
+    }
+    for name in [COVERAGE, CUT] {
+        if outputs.iter().filter(|o| o.name == name).count() > 1 {
+            return Err(
+                Refusal::new(format!("an output is called '{name}' already"))
+                    .suggest("give it another name with AS"),
+            );
+        }
+    }
+    // The rule is about people, so it reads a number of people: rows would say too much of one
+    // who has many.
+    let size = options.minimum_cell.map(|_| draft.subjects());
     Ok(Drawn {
         vectors: draft.vectors,
         outputs,
+        arrange,
+        disclosure: Disclosure {
+            size,
+            minimum_cell: options.minimum_cell,
+            rounding: None,
+        },
     })
 }
 
@@ -153,10 +175,7 @@ impl Draft<'_> {
     }
 
     fn rows(&mut self, mask: Mask) -> usize {
-        let grid = Grid {
-            exponent: COUNT_EXPONENT,
-            bound: COUNT_SCALE.unsigned_abs(),
-        };
+        let grid = COUNT_GRID;
         let what = self.what("COUNT(*)", self.present(&mask));
         let clip_squared = self.clip(grid.bound, self.scope.most_rows_per_subject().into());
         self.push(Vector {
@@ -164,6 +183,8 @@ impl Draft<'_> {
             quantity: Quantity::Rows(mask),
             grid,
             clip_squared,
+            parts: 1,
+            grouped: true,
         })
     }
 
@@ -172,10 +193,7 @@ impl Draft<'_> {
     }
 
     fn subjects(&mut self) -> usize {
-        let grid = Grid {
-            exponent: COUNT_EXPONENT,
-            bound: COUNT_SCALE.unsigned_abs(),
-        };
+        let grid = COUNT_GRID;
         let subject = identifier(self.scope.subject_column());
         let what = self.what(&format!("COUNT(DISTINCT {subject})"), None);
         // At most 1 in each of m cells has the norm sqrt(m).
@@ -186,22 +204,29 @@ impl Draft<'_> {
             quantity: Quantity::Subjects,
             grid,
             clip_squared,
+            parts: 1,
+            grouped: true,
         })
     }
 
     /// In how many cells one subject can be.
     fn cells_per_subject(&self) -> u64 {
-        let keys = || {
-            self.definition
-                .keys
-                .iter()
-                .filter_map(|k| self.scope.get(*k))
-        };
-        if keys().all(|c| c.constant_per_subject) {
+        let keys = &self.definition.keys;
+        if keys.iter().all(|k| {
+            let mut columns = std::collections::BTreeSet::new();
+            k.value.columns(&mut columns);
+            columns.iter().all(|c| self.is_constant(*c))
+        }) {
             return 1;
         }
-        let cells: u64 = keys().filter_map(|c| c.domain.key_count()).product();
+        let cells: u64 = keys.iter().map(|k| k.labels.len() as u64).product();
         cells.min(self.scope.most_rows_per_subject().into())
+    }
+
+    fn is_constant(&self, column: usize) -> bool {
+        self.scope
+            .get(column)
+            .is_some_and(|c| c.constant_per_subject)
     }
 
     fn sum(&mut self, value: &Num, bounds: Interval, middle: f64) -> usize {
@@ -227,6 +252,8 @@ impl Draft<'_> {
             quantity,
             grid,
             clip_squared,
+            parts: 1,
+            grouped: true,
         })
     }
 
@@ -247,12 +274,14 @@ impl Draft<'_> {
         if found.is_finite() && found.low.abs() < largest && found.high.abs() < largest {
             return Ok(found);
         }
+        Err(self.unbounded(value, output))
+    }
+
+    fn unbounded(&self, value: &Num, output: &str) -> Refusal {
         let text = Printer { scope: self.scope }.num(value);
         let short = crate::limits::shown(&text);
-        Err(
-            Refusal::new(format!("no bounds follow for {short} in '{output}'"))
-                .suggest("clip it with LEAST and GREATEST, such as LEAST(GREATEST(x, 0), 100)"),
-        )
+        Refusal::new(format!("no bounds follow for {short} in '{output}'"))
+            .suggest("clip it with LEAST and GREATEST, such as LEAST(GREATEST(x, 0), 100)")
     }
 
     fn present(&self, mask: &Mask) -> Option<Bool> {

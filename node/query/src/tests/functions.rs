@@ -11,7 +11,7 @@ use super::trees::{BORN, DAY, DX, NOTE, rich, rich_rows, trees};
 use crate::batch::Batch;
 use crate::eval::Row;
 use crate::expr::{Any, Bool, Mask, Printer, Text, interval, known_from, longest, mask};
-use crate::query::Aggregate;
+use crate::query::{Aggregate, Released};
 use crate::scope::Scope;
 use crate::{Refusal, ValidatedQuery, functions};
 
@@ -29,8 +29,8 @@ fn where_is(condition: &str) -> Result<ValidatedQuery, Refusal> {
 fn counted(expression: &str) -> Any {
     let query = rich_query(&format!("SELECT COUNT({expression}) AS n FROM patients"));
     let query = query.unwrap_or_else(|e| panic!("{expression}: {e}"));
-    match &query.definition().outputs[0].aggregate {
-        Aggregate::Known(value) => value.clone(),
+    match &query.definition().outputs[0].value {
+        Released::Aggregate(Aggregate::Known(value)) => value.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -200,8 +200,8 @@ proptest! {
         prop_assert_eq!(&rich_query(&canonical).unwrap(), &query, "{} -> {}", sql, canonical);
         let words = query.in_words();
         prop_assert!(!words.contains(&['{', '}'][..]), "{}", words);
-        let values: Vec<&Any> = query.definition().outputs.iter().map(|o| match &o.aggregate {
-            Aggregate::Known(value) => value,
+        let values: Vec<&Any> = query.definition().outputs.iter().map(|o| match &o.value {
+            Released::Aggregate(Aggregate::Known(value)) => value,
             other => panic!("{other:?}"),
         }).collect();
         let filter = query.definition().filter.clone().unwrap();

@@ -7,11 +7,17 @@ use obscura_model::answer::OutputKind;
 use obscura_model::exposure::Rho;
 
 use super::{delta, parse_with, patients, plan, plan_with, price, visits};
-use crate::PrivatePlan;
+use crate::{PlanOptions, PrivatePlan};
 
 fn with(sql: &str, accuracy: &AccuracyRequest) -> Result<PrivatePlan, crate::Refusal> {
     let description = visits();
-    parse_with(sql, &description)?.plan(&description, accuracy, None, delta())
+    parse_with(sql, &description)?.plan(
+        &description,
+        accuracy,
+        None,
+        delta(),
+        &PlanOptions::default(),
+    )
 }
 
 fn each(list: &[(&str, Accuracy)]) -> AccuracyRequest {
@@ -208,7 +214,13 @@ fn nothing_is_cheaper_than_the_minimum() {
         AccuracyRequest::whole(Accuracy::Epsilon(1e-3)).unwrap(),
     ] {
         let plan = query
-            .plan(&description, &request, Some(minimum), delta())
+            .plan(
+                &description,
+                &request,
+                Some(minimum),
+                delta(),
+                &PlanOptions::default(),
+            )
             .unwrap();
         let nano = plan.price().nano();
         assert!((990_000..=1_000_000).contains(&nano), "{nano}");
@@ -253,7 +265,13 @@ fn the_digest_changes_with_anything_that_is_run() {
         let description = patients();
         parse_with(sql, &description)
             .unwrap()
-            .plan(&description, &price(rho), None, delta())
+            .plan(
+                &description,
+                &price(rho),
+                None,
+                delta(),
+                &PlanOptions::default(),
+            )
             .unwrap()
             .digest()
     };

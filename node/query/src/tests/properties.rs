@@ -379,7 +379,9 @@ fn what_is_not_a_number_is_missing_and_infinity_is_clamped() {
     ] {
         let clipped = format!("LEAST(GREATEST({sql}, -50), 50)");
         let query = parse(&format!("SELECT SUM({clipped}) AS s FROM patients")).unwrap();
-        let crate::query::Aggregate::Sum(value) = &query.definition().outputs[0].aggregate else {
+        let crate::query::Released::Aggregate(crate::query::Aggregate::Sum(value)) =
+            &query.definition().outputs[0].value
+        else {
             panic!("not a sum")
         };
         let mut row = vec![Field::Number(Some(3.0)); 8];

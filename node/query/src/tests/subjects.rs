@@ -22,7 +22,7 @@ use crate::batch::Batch;
 use crate::expr::{Any, Bool};
 use crate::fold::{FoldError, pieces, walk};
 use crate::ingest::{Secrets, read_rows, sort};
-use crate::plan::Quantity;
+use crate::plan::{KeyKind, Quantity};
 use crate::relation::{Item, PersonAggregate, Relation, Rows, Select, Value};
 use crate::source::{Reader, Source, cuts};
 use crate::{PrivatePlan, PrivateTable, TableError, mock};
@@ -551,8 +551,11 @@ fn by_hand(plan: &PrivatePlan, people: &[Vec<Row>]) -> Vec<Vec<i64>> {
         for row in rows.take(plan.most_rows() as usize) {
             let cell = match plan.keys() {
                 [] => Some(0),
-                [key] => match row[key.column] {
-                    Field::Code(code) => code.map(|c| c as usize),
+                [key] => match (&key.kind, row) {
+                    (KeyKind::Category(column), row) => match row[*column] {
+                        Field::Code(code) => code.map(|c| c as usize),
+                        _ => panic!("a category has codes"),
+                    },
                     _ => panic!("keys are categories here"),
                 },
                 _ => panic!("one key at most here"),

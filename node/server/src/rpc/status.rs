@@ -26,7 +26,6 @@ fn code(error: &Error) -> Code {
         | Error::Description(_)
         | Error::Ingest(_)
         | Error::NotAsked
-        | Error::NotOffered
         | Error::NoProject
         | Error::Terms(_) => Code::InvalidArgument,
         Error::NoDataset(_) | Error::NoStudy | Error::NoGrant | Error::NoRelease(_) => {

@@ -156,6 +156,8 @@ struct FileAccuracy {
     rho: Option<f64>,
     within: Option<f64>,
     rows: Option<u64>,
+    #[serde(default)]
+    weights: BTreeMap<String, f64>,
 }
 
 /// A study as its file has it: institutions by name, not yet by key.
@@ -309,14 +311,19 @@ fn release(file: FileRelease) -> Result<StudyRelease, InvalidStudyFile> {
         release: label.clone(),
         source,
     })?;
+    let weights = file.accuracy.as_ref().map(|a| a.weights.clone());
     let whole = file.accuracy.map(|a| accuracy(&label, &a)).transpose()?;
+    if file.accuracy_of.values().any(|a| !a.weights.is_empty()) {
+        return Err(InvalidStudyFile::Way { release: label });
+    }
     let outputs = file
         .accuracy_of
         .iter()
         .map(|(output, a)| Ok((output.clone(), accuracy(&label, a)?)))
         .collect::<Result<_, InvalidStudyFile>>()?;
-    let accuracy =
-        AccuracyRequest::new(whole, outputs).map_err(|source| InvalidStudyFile::Accuracy {
+    let accuracy = AccuracyRequest::new(whole, outputs)
+        .and_then(|accuracy| accuracy.with_weights(weights.unwrap_or_default()))
+        .map_err(|source| InvalidStudyFile::Accuracy {
             release: label,
             source,
         })?;

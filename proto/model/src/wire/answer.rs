@@ -1,5 +1,7 @@
 //! Shapes, numbers and accuracies.
 
+mod expression;
+
 use std::collections::BTreeMap;
 
 use obscura_wire::v1;
@@ -79,23 +81,38 @@ pub fn accuracy_to(request: &AccuracyRequest) -> v1::AccuracyRequest {
             output: output.clone(),
             accuracy: Some(one_to(accuracy)),
         });
+    let weights = request
+        .weights()
+        .iter()
+        .map(|(output, weight)| v1::OutputWeight {
+            output: output.clone(),
+            weight: *weight,
+        });
     v1::AccuracyRequest {
         whole: request.for_whole().as_ref().map(one_to),
         outputs: outputs.collect(),
+        weights: weights.collect(),
     }
 }
 
 /// From the wire.
 pub fn accuracy_from(request: Option<v1::AccuracyRequest>) -> Result<AccuracyRequest, InvalidWire> {
-    let v1::AccuracyRequest { whole, outputs } =
-        request.ok_or(InvalidWire::Missing("an accuracy"))?;
+    let v1::AccuracyRequest {
+        whole,
+        outputs,
+        weights,
+    } = request.ok_or(InvalidWire::Missing("an accuracy"))?;
     let whole = whole.map(one_from).transpose()?;
     let mut by_output = BTreeMap::new();
     for v1::OutputAccuracy { output, accuracy } in outputs {
         let accuracy = one_from(accuracy.ok_or(InvalidWire::Missing("an accuracy"))?)?;
         by_output.insert(output, accuracy);
     }
-    Ok(AccuracyRequest::new(whole, by_output)?)
+    let weights = weights
+        .into_iter()
+        .map(|v1::OutputWeight { output, weight }| (output, weight))
+        .collect();
+    Ok(AccuracyRequest::new(whole, by_output)?.with_weights(weights)?)
 }
 
 /// To the wire.
@@ -105,6 +122,8 @@ pub fn shape_to(shape: &Shape) -> v1::Shape {
         keys,
         vectors,
         outputs,
+        arrange,
+        disclosure,
     } = shape;
     v1::Shape {
         keys: keys
@@ -122,15 +141,22 @@ pub fn shape_to(shape: &Shape) -> v1::Shape {
                      step_exponent,
                      clip_squared,
                      sigma,
+                     parts,
+                     grouped,
                  }| v1::Vector {
                     what: what.clone(),
                     step_exponent: *step_exponent,
                     clip_squared: clip_squared.to_be_bytes().to_vec(),
                     sigma: *sigma,
+                    // As before there were parts, so that old and new bytes of a sum are equal.
+                    parts: if *parts == 1 { 0 } else { *parts },
+                    whole: !grouped,
                 },
             )
             .collect(),
         outputs: outputs.iter().map(output_to).collect(),
+        arrange: expression::arrange_to(arrange),
+        disclosure: expression::disclosure_to(disclosure),
     }
 }
 
@@ -138,10 +164,10 @@ fn output_to(output: &Output) -> v1::Output {
     use v1::output::Kind;
     // Positions are below the number of vectors, which is far below 2^32.
     let place = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
-    let kind = match output.kind {
-        OutputKind::Count { vector } => Kind::Count(place(vector)),
-        OutputKind::Subjects { vector } => Kind::Subjects(place(vector)),
-        OutputKind::Sum { vector } => Kind::Sum(place(vector)),
+    let kind = match &output.kind {
+        OutputKind::Count { vector } => Kind::Count(place(*vector)),
+        OutputKind::Subjects { vector } => Kind::Subjects(place(*vector)),
+        OutputKind::Sum { vector } => Kind::Sum(place(*vector)),
         OutputKind::Average {
             sum,
             count,
@@ -149,12 +175,13 @@ fn output_to(output: &Output) -> v1::Output {
             lowest,
             highest,
         } => Kind::Average(v1::Average {
-            sum: place(sum),
-            count: place(count),
-            middle,
-            lowest,
-            highest,
+            sum: place(*sum),
+            count: place(*count),
+            middle: *middle,
+            lowest: *lowest,
+            highest: *highest,
         }),
+        other => Kind::Expression(expression::to(other)),
     };
     v1::Output {
         name: output.name.clone(),
@@ -176,28 +203,31 @@ fn output_from(output: v1::Output) -> Result<Output, InvalidWire> {
         Kind::Sum(vector) => OutputKind::Sum {
             vector: vector as usize,
         },
-        Kind::Average(v1::Average {
-            sum,
-            count,
-            middle,
-            lowest,
-            highest,
-        }) => {
-            let finite = middle.is_finite() && lowest.is_finite() && highest.is_finite();
-            if !finite || lowest > highest {
-                return Err(InvalidWire::Missing("proper bounds of an average"));
-            }
-            let (sum, count) = (sum as usize, count as usize);
-            OutputKind::Average {
-                sum,
-                count,
-                middle,
-                lowest,
-                highest,
-            }
-        }
+        Kind::Average(average) => average_from(average)?,
+        Kind::Expression(expression) => expression::from(expression)?,
     };
     Ok(Output { name, unit, kind })
+}
+
+fn average_from(average: v1::Average) -> Result<OutputKind, InvalidWire> {
+    let v1::Average {
+        sum,
+        count,
+        middle,
+        lowest,
+        highest,
+    } = average;
+    let finite = middle.is_finite() && lowest.is_finite() && highest.is_finite();
+    if !finite || lowest > highest {
+        return Err(InvalidWire::Missing("proper bounds of an average"));
+    }
+    Ok(OutputKind::Average {
+        sum: sum as usize,
+        count: count as usize,
+        middle,
+        lowest,
+        highest,
+    })
 }
 
 /// From the wire.
@@ -206,12 +236,16 @@ pub fn shape_from(shape: Option<v1::Shape>) -> Result<Shape, InvalidWire> {
         keys,
         vectors,
         outputs,
+        arrange,
+        disclosure,
     } = shape.ok_or(InvalidWire::Missing("a shape"))?;
     let vector = |v1::Vector {
                       what,
                       step_exponent,
                       clip_squared,
                       sigma,
+                      parts,
+                      whole,
                   }: v1::Vector| {
         let clip: [u8; 16] = clip_squared
             .try_into()
@@ -226,6 +260,8 @@ pub fn shape_from(shape: Option<v1::Shape>) -> Result<Shape, InvalidWire> {
             step_exponent,
             clip_squared,
             sigma,
+            parts: parts.max(1),
+            grouped: !whole,
         })
     };
     Ok(Shape {
@@ -238,6 +274,8 @@ pub fn shape_from(shape: Option<v1::Shape>) -> Result<Shape, InvalidWire> {
             .into_iter()
             .map(output_from)
             .collect::<Result<_, _>>()?,
+        arrange: expression::arrange_from(arrange)?,
+        disclosure: expression::disclosure_from(disclosure),
     })
 }
 
@@ -250,17 +288,26 @@ pub fn numbers_to(answer: &Answer) -> v1::Numbers {
         .map(|v| v1::VectorNumbers { values: v.clone() });
     v1::Numbers {
         vectors: vectors.collect(),
+        suppressed: answer
+            .suppressed_cells()
+            .iter()
+            .map(|s| u8::from(*s))
+            .collect(),
     }
 }
 
 /// From the wire.
 pub fn answer_from(shape: Shape, numbers: Option<v1::Numbers>) -> Result<Answer, InvalidWire> {
-    let v1::Numbers { vectors } = numbers.ok_or(InvalidWire::Missing("numbers"))?;
+    let v1::Numbers {
+        vectors,
+        suppressed,
+    } = numbers.ok_or(InvalidWire::Missing("numbers"))?;
     let values = vectors
         .into_iter()
         .map(|v1::VectorNumbers { values }| values)
         .collect();
-    Ok(Answer::new(shape, values)?)
+    let suppressed = suppressed.into_iter().map(|s| s != 0).collect();
+    Ok(Answer::with_suppressed(shape, values, suppressed)?)
 }
 
 /// To the wire.

@@ -276,12 +276,16 @@ mod tests {
                 step_exponent: -4,
                 clip_squared: 256,
                 sigma: 16,
+                parts: 1,
+                grouped: true,
             }],
             outputs: vec![Output {
                 name: "n".into(),
                 unit: String::new(),
                 kind: OutputKind::Count { vector: 0 },
             }],
+            arrange: Default::default(),
+            disclosure: Default::default(),
         };
         let name = PartyName::new("basel").unwrap();
         Release {
