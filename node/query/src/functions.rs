@@ -209,3 +209,13 @@ pub(crate) fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn range(arguments: &[Extent<'_>], index: usize) -> Option<Interval> {
     arguments.get(index).and_then(|a| a.interval)
 }
+
+/// Whether a function of the language gives whole numbers, whatever its arguments.
+pub(crate) fn gives_whole_numbers(name: &str, arguments: usize) -> bool {
+    match name {
+        "FLOOR" | "CEIL" | "TRUNC" | "SIGN" | "WIDTH_BUCKET" | "LENGTH" | "EXTRACT"
+        | "DATEDIFF" => true,
+        "ROUND" => arguments == 1,
+        _ => false,
+    }
+}

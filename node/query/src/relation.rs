@@ -133,7 +133,7 @@ pub(crate) enum Value {
 /// The number that a value is kept as, if it is kept as one.
 pub(crate) fn number(value: &Any) -> Option<&Num> {
     match value {
-        Any::Num(n) => Some(n),
+        Any::Num(n) | Any::Date(n) => Some(n),
         _ => None,
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use obscura_model::calendar;
 use obscura_model::schema::{Column, Domain};
 
 use crate::expr::{Any, Arith, Bool, Interval, Mask, Num, Printer, interval, mask};
+use crate::functions::gives_whole_numbers;
 use crate::limits::shown;
 use crate::refusal::Refusal;
 use crate::relation::{Output, PersonAggregate, Value, number};
@@ -139,6 +141,16 @@ pub(super) fn domain(value: &Any, scope: &Scope) -> Result<Domain, Refusal> {
     match value {
         Any::Num(value) => Ok(numbers(bounds(value, scope)?, is_whole(value, scope))),
         Any::Bool(_) => Ok(Domain::Boolean),
+        Any::Date(value) => {
+            let Interval { low, high } = bounds(value, scope)?;
+            // A day outside the calendar is missing, so that these are bounds all the same.
+            let day =
+                |v: f64| v.clamp(f64::from(calendar::FIRST), f64::from(calendar::LAST)) as i32;
+            Ok(Domain::Date {
+                first: day(low.ceil()),
+                last: day(high.floor()),
+            })
+        }
         _ => Err(
             Refusal::new("a computed text cannot be a column of a subquery")
                 .suggest("compare it with something, or write CASE WHEN ... THEN 1 ELSE 0 END"),
@@ -173,6 +185,8 @@ fn is_whole(value: &Num, scope: &Scope) -> bool {
             scope.get(*column).map(|c| &c.domain),
             Some(Domain::Integer { .. } | Domain::Date { .. })
         ),
+        Num::Day(_) => true,
+        Num::Call(call) => gives_whole_numbers(call.function.name, call.arguments.len()),
         Num::Negate(inner) => is_whole(inner, scope),
         Num::Chain { first, rest } => {
             is_whole(first, scope)

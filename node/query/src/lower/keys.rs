@@ -20,6 +20,7 @@ use super::{Lowering, absent, means, not_part, place};
 use crate::batch::Batch;
 use crate::eval::Row;
 use crate::expr::{Any, Bool, Call, Case, Interval, Num, interval, is_date, literal};
+use crate::functions::gives_whole_numbers;
 use crate::limits::shown;
 use crate::query::{KeyDefinition, KeyValue};
 use crate::refusal::Refusal;
@@ -312,15 +313,6 @@ fn structural(value: &Num, scope: &Scope) -> Option<Vec<f64>> {
             })
         }
         _ => None,
-    }
-}
-
-/// Whether a function of the language gives whole numbers, whatever its arguments.
-fn gives_whole_numbers(name: &str, arguments: usize) -> bool {
-    match name {
-        "FLOOR" | "CEIL" | "TRUNC" | "SIGN" | "WIDTH_BUCKET" | "LENGTH" => true,
-        "ROUND" => arguments == 1,
-        _ => false,
     }
 }
 
