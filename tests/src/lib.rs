@@ -15,6 +15,7 @@ pub mod clock;
 pub mod cluster;
 pub mod data;
 pub mod figures;
+pub mod fixture;
 pub mod oracle;
 pub mod people;
 pub mod process;
