@@ -4,6 +4,10 @@
 mod moments;
 #[path = "attacks/requests.rs"]
 mod requests;
+#[path = "attacks/surface.rs"]
+mod surface;
+#[path = "attacks/worlds.rs"]
+mod worlds;
 
 use std::time::Duration;
 
