@@ -5,6 +5,7 @@
 //! -0.0, and S0011.income is the largest 64-bit integer.
 
 mod bytes;
+pub mod timing;
 mod worlds;
 
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! Section B: what can be written as a query.
 
-use obscura_tests::fixture::CODES;
+use obscura_tests::fixture::{CODES, Setup, World, Worlds};
 
 use super::worlds::{
     CENT, previewed, refused, refused_once, refused_or_released, released, values, worlds,
@@ -569,5 +569,88 @@ async fn b40_categories_come_in_declared_order() {
         assert_eq!(keys[0].labels[..39], expected);
         assert_eq!(keys[1].labels, ["F", "M", "X"]);
     }
+    worlds.stop().await;
+}
+
+/// A join is refused, or each person has at most ten rows in it and the noise is for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b15_joins_of_a_person_with_their_rows() {
+    let worlds = worlds().await;
+    let queries = [
+        "SELECT SUM(p.income) AS s FROM patients p JOIN visits v USING (subject_id)",
+        "SELECT SUM(p.income) AS s FROM patients p JOIN visits v ON p.subject_id = v.subject_id",
+        "SELECT SUM(p.income) AS s FROM patients p LEFT JOIN visits v USING (subject_id)",
+        "SELECT COUNT(*) AS s FROM patients p, visits v WHERE p.subject_id = v.subject_id",
+        "SELECT COUNT(*) AS s FROM visits v JOIN patients p ON v.cost = p.income",
+    ];
+    refused(&worlds, &queries.map(|sql| (P, sql))).await;
+    refused(&worlds, &queries.map(|sql| (V, sql))).await;
+    worlds.stop().await;
+}
+
+/// The same person however their id is written; rows without one are left out, and raise nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b30_ids_are_normalised_once_and_rows_without_one_are_dropped() {
+    let worlds = worlds().await;
+    let mut letters = obscura_tests::fixture::visits(World::Nobody);
+    letters.description = letters.description.replace("\"visits", "\"letters");
+    letters.file = "letters.csv".to_owned();
+    let row = |id: &str| format!("{id},2020-01-01,50,north\n");
+    letters.csv.extend(
+        [
+            "s0001", "S0001", " S0001 ", "s0001\t", "", " ", "NULL", "null",
+        ]
+        .map(row),
+    );
+    let one_more = ["s0042", "S0042 "].map(row).concat();
+    for (site, more) in worlds
+        .sites()
+        .zip([one_more.as_str(), "", one_more.as_str()])
+    {
+        let mut letters = letters.clone();
+        letters.csv.push_str(more);
+        site.add(&letters).await.unwrap();
+    }
+    let sql = "SELECT COUNT(DISTINCT subject_id) AS n FROM letters";
+    let rows = "SELECT COUNT(*) AS n FROM letters";
+    let all = released(&worlds, "letters", &[(sql, 5 * CENT), (rows, 5 * CENT)]).await;
+    // Sigmas 3.2 and 32: seven of them, once in 10^11.
+    for (people, rows) in all[0].iter().zip(&all[1]) {
+        let [people, rows] = [people, rows].map(|r| values(r, 0)[0]);
+        assert!(
+            (-20.0..26.0).contains(&people) && rows.abs() < 240.0,
+            "{people} {rows}"
+        );
+    }
+    worlds.stop().await;
+}
+
+/// A dataset without rows answers in the same shape, and of the same length.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b42_nobody_at_all() {
+    let setup = Setup {
+        worlds: vec![World::Everybody, World::Nobody],
+        ..Setup::default()
+    };
+    let worlds = Worlds::build(setup).await.unwrap();
+    let queries = [
+        ("SELECT COUNT(*) AS n FROM patients", CENT),
+        (
+            "SELECT region, AVG(bmi) AS a, SUM(income) AS s FROM patients GROUP BY region",
+            CENT,
+        ),
+        (
+            "SELECT COUNT(DISTINCT subject_id) AS n FROM patients WHERE dx IN ('D01')",
+            CENT,
+        ),
+    ];
+    for releases in released(&worlds, P, &queries).await {
+        for release in releases {
+            let cells = release.answer.shape().cells();
+            assert_eq!(values(&release, 0).len(), cells);
+        }
+    }
+    let visits = [("SELECT SUM(cost) AS s FROM visits", CENT)];
+    released(&worlds, V, &visits).await;
     worlds.stop().await;
 }
