@@ -178,6 +178,32 @@ pub fn visits(world: World) -> Dataset {
     dataset("visits", 10, &columns, csv)
 }
 
+/// The description of both as tables of one dataset, `clinic`: the files are those of
+/// [`patients`] and [`visits`].
+#[must_use]
+pub fn clinic() -> String {
+    let all = "name = \"clinic\"\ntitle = \"clinic\"\nabout = \"Invented.\"\n\
+               subject = \"subject_id\"\nsubject_unit = \"person\"\nsubjects = [1, 3000]\n\
+               delta = 1e-6\n";
+    let mut description = all.to_owned();
+    for table in [patients(World::Nobody), visits(World::Nobody)] {
+        let (_, columns) = table
+            .description
+            .split_once("\n[[column]]")
+            .unwrap_or_default();
+        let rows = if table.name == "patients" { 1 } else { 10 };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            description,
+            "\n[[table]]\nname = \"{0}\"\nsource = \"{0}.csv\"\nmost_rows_per_subject = {rows}\n\
+             \n[[table.column]]{1}",
+            table.name,
+            columns.replace("[[column]]", "[[table.column]]")
+        );
+    }
+    description
+}
+
 fn dataset(name: &str, rows: u32, columns: &[String], csv: String) -> Dataset {
     let mut description = head(name, rows);
     for column in columns {

@@ -6,6 +6,8 @@ mod bombs;
 mod channels;
 #[path = "attacks/index.rs"]
 mod index;
+#[path = "attacks/joins.rs"]
+mod joins;
 #[path = "attacks/moments.rs"]
 mod moments;
 #[path = "attacks/numbers.rs"]

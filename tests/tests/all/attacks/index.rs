@@ -98,6 +98,17 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("B11", "surface.rs", "b11_what_depends_on_the_order_of_rows"),
     ("B14", "surface.rs", "b14_joins_that_multiply_rows"),
     ("B15", "surface.rs", "b15_joins_of_a_person_with_their_rows"),
+    (
+        "B14",
+        "joins.rs",
+        "b11_b14_b18_b30_what_is_no_join_of_one_persons_rows",
+    ),
+    (
+        "B15",
+        "joins.rs",
+        "b15_a_join_is_for_all_rows_that_a_person_can_have",
+    ),
+    ("C01", "joins.rs", "c01_c02_nothing_inside_a_subquery_fails"),
     ("B18", "surface.rs", "b18_subqueries_that_look_at_others"),
     ("B19", "surface.rs", "b19_a_scalar_subquery_as_an_oracle"),
     ("B20", "surface.rs", "b20_data_in_the_constant"),
