@@ -9,6 +9,8 @@ mod architecture;
 mod attacks;
 #[path = "all/blind_gateway.rs"]
 mod blind_gateway;
+#[path = "all/grants.rs"]
+mod grants;
 #[path = "all/index_deleted.rs"]
 mod index_deleted;
 #[path = "all/kills.rs"]
@@ -21,6 +23,10 @@ mod limits;
 mod neighbours;
 #[path = "all/noise.rs"]
 mod noise;
+#[path = "all/offers.rs"]
+mod offers;
+#[path = "all/projects.rs"]
+mod projects;
 #[path = "all/races.rs"]
 mod races;
 #[path = "all/refusals.rs"]
@@ -29,6 +35,8 @@ mod refusals;
 mod samples;
 #[path = "all/source.rs"]
 mod source;
+#[path = "all/subjects.rs"]
+mod subjects;
 #[path = "all/support.rs"]
 mod support;
 #[cfg(feature = "system")]

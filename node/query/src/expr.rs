@@ -5,15 +5,28 @@
 //! that the depth of a tree is bounded by the nesting that the text shows.
 
 mod bounds;
+mod call;
+mod codes;
+mod cost;
+mod kind;
 mod missing;
+mod pattern;
 mod print;
+mod text;
 mod words;
 
 use std::collections::BTreeSet;
 
-pub(crate) use bounds::{Interval, interval};
+pub(crate) use bounds::{Extent, Interval, interval, longest};
+pub(crate) use call::Call;
+pub(crate) use codes::Codes;
+pub(crate) use cost::{cost_of_any, cost_of_bool, cost_of_num};
+pub(crate) use kind::{Same, is_date, same};
 pub(crate) use missing::{Mask, known_from, mask};
+pub(crate) use pattern::MOST_CHARACTERS as MOST_PATTERN_CHARACTERS;
+pub(crate) use pattern::{Pattern, PatternError, PatternKind};
 pub(crate) use print::{Printer, identifier, literal, output_name};
+pub(crate) use text::Text;
 pub(crate) use words::{Words, join};
 
 /// An arithmetic operation between two neighbours of a chain.
@@ -23,6 +36,8 @@ pub(crate) enum Arith {
     Subtract,
     Multiply,
     Divide,
+    /// What a division leaves, with the sign of what is divided.
+    Remainder,
 }
 
 impl Arith {
@@ -30,12 +45,12 @@ impl Arith {
     pub(crate) fn is_sum(self) -> bool {
         match self {
             Arith::Add | Arith::Subtract => true,
-            Arith::Multiply | Arith::Divide => false,
+            Arith::Multiply | Arith::Divide | Arith::Remainder => false,
         }
     }
 }
 
-/// A comparison of two numbers.
+/// A comparison of two numbers, two days or two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {
     Equal,
@@ -53,14 +68,17 @@ pub(crate) struct Case<T> {
     pub(crate) otherwise: Option<Box<T>>,
 }
 
-/// A number for each row.
+/// A number for each row, or a day as a number of days since 1970-01-01: which of the two follows
+/// from the form ([`is_date`]).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Num {
     /// Always missing.
     Null,
     /// Finite, never -0.0.
     Literal(f64),
-    /// An integer or number column, by position in the description.
+    /// A day of the years 1 to 9999.
+    Day(i32),
+    /// An integer, number or date column, by position in the scope.
     Column(usize),
     Negate(Box<Num>),
     /// `first op a op b`, from left to right, all sums or all products; `rest` is not empty.
@@ -73,6 +91,8 @@ pub(crate) enum Num {
     Least(Vec<Num>),
     /// The greatest of at least one; missing if any is missing.
     Greatest(Vec<Num>),
+    /// A function that gives a number or a day.
+    Call(Call),
 }
 
 /// TRUE, FALSE or missing for each row.
@@ -102,6 +122,37 @@ pub(crate) enum Bool {
         positions: BTreeSet<usize>,
         negated: bool,
     },
+    /// Texts are ordered by the bytes of UTF-8, which is the order of code points.
+    CompareTexts(Comparison, Box<Text>, Box<Text>),
+    /// Whether a text is one of a list.
+    InTexts {
+        value: Box<Text>,
+        list: BTreeSet<String>,
+    },
+    /// Whether a text matches a pattern.
+    Matches {
+        value: Box<Text>,
+        pattern: Pattern,
+    },
+    /// Whether a text is on a code list.
+    InCodes {
+        value: Box<Text>,
+        codes: Codes,
+    },
+    /// IS [NOT] TRUE or FALSE: never missing.
+    Is {
+        value: Box<Bool>,
+        truth: bool,
+        negated: bool,
+    },
+    /// IS DISTINCT FROM, or the contrary: two missing values are the same. Never missing.
+    Distinct {
+        left: Box<Any>,
+        right: Box<Any>,
+        negated: bool,
+    },
+    /// A function that gives a truth.
+    Call(Call),
     IsNull {
         value: Box<Any>,
         negated: bool,
@@ -118,8 +169,11 @@ pub(crate) enum Bool {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Any {
     Num(Num),
+    /// A day: never summed or averaged.
+    Date(Num),
     Bool(Bool),
-    /// A category column.
+    Text(Text),
+    /// A category column alone; inside an expression it is a [`Text::Category`].
     Category(usize),
     /// NULL, before its place has given it a type.
     Null,
@@ -153,10 +207,11 @@ impl Num {
     /// Adds the columns that the expression reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<usize>) {
         match self {
-            Num::Null | Num::Literal(_) => {}
+            Num::Null | Num::Literal(_) | Num::Day(_) => {}
             Num::Column(c) => {
                 into.insert(*c);
             }
+            Num::Call(call) => call.columns(into),
             Num::Negate(value) => value.columns(into),
             Num::Chain { first, rest } => {
                 first.columns(into);
@@ -207,6 +262,22 @@ impl Bool {
         Bool::Either(any)
     }
 
+    /// NOT, kept inside where a node has a contrary of its own.
+    pub(crate) fn contrary(value: Bool) -> Bool {
+        match value {
+            Bool::Among {
+                column,
+                positions,
+                negated,
+            } => Bool::Among {
+                column,
+                positions,
+                negated: !negated,
+            },
+            other => Bool::Not(Box::new(other)),
+        }
+    }
+
     /// Adds the columns that the condition reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<usize>) {
         match self {
@@ -236,6 +307,27 @@ impl Bool {
                 list: _,
                 negated: _,
             } => value.columns(into),
+            Bool::CompareTexts(_, left, right) => {
+                left.columns(into);
+                right.columns(into);
+            }
+            Bool::InTexts { value, list: _ }
+            | Bool::Matches { value, pattern: _ }
+            | Bool::InCodes { value, codes: _ } => value.columns(into),
+            Bool::Is {
+                value,
+                truth: _,
+                negated: _,
+            } => value.columns(into),
+            Bool::Distinct {
+                left,
+                right,
+                negated: _,
+            } => {
+                left.columns(into);
+                right.columns(into);
+            }
+            Bool::Call(call) => call.columns(into),
             Bool::IsNull { value, negated: _ } => value.columns(into),
             Bool::All(list) | Bool::Either(list) => list.iter().for_each(|b| b.columns(into)),
             Bool::Not(value) => value.columns(into),
@@ -248,8 +340,9 @@ impl Any {
     /// Adds the columns that the expression reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<usize>) {
         match self {
-            Any::Num(n) => n.columns(into),
+            Any::Num(n) | Any::Date(n) => n.columns(into),
             Any::Bool(b) => b.columns(into),
+            Any::Text(t) => t.columns(into),
             Any::Category(c) => {
                 into.insert(*c);
             }

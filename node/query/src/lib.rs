@@ -13,6 +13,7 @@
 mod eval;
 mod expr;
 mod fold;
+mod functions;
 mod limits;
 mod lower;
 mod places;
@@ -30,6 +31,7 @@ pub mod ingest;
 pub mod mock;
 
 pub use fold::{Contributions, FoldError};
+pub use functions::page as language_page;
 pub use mock::{MockAnswer, MockRows};
 pub use plan::PrivatePlan;
 pub use query::ValidatedQuery;

@@ -16,10 +16,20 @@ pub(crate) const MOST_DEPTH: usize = 50;
 /// The most operators.
 pub(crate) const MOST_OPERATORS: usize = 1_000;
 
+/// The limits on the text, for the page of the language.
+pub(crate) const SIZES: [(&str, usize); 3] = [
+    ("words and signs", MOST_TOKENS),
+    ("operators", MOST_OPERATORS),
+    ("nesting", MOST_DEPTH),
+];
+
 /// The tokens of a text within the limits.
 pub(crate) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, Refusal> {
     // Cheap and before the tokeniser: more marks than tokens are allowed is too many.
-    let marks = text.bytes().filter(|b| b"()+-*/=<>,".contains(b)).count();
+    let marks = text
+        .bytes()
+        .filter(|b| b"()+-*/=<>,%|~".contains(b))
+        .count();
     if marks > MOST_TOKENS {
         return Err(too_many_tokens());
     }
@@ -92,7 +102,8 @@ impl Meter {
         match token {
             Token::LParen => self.enter(Bracket::Parenthesis),
             Token::RParen => self.leave(Bracket::Parenthesis),
-            Token::Plus | Token::Minus => {
+            // A tilde in front of something reads as a sign.
+            Token::Plus | Token::Minus | Token::Tilde => {
                 self.operators += 1;
                 if !self.after_operand {
                     self.run += 1;
@@ -106,7 +117,12 @@ impl Meter {
             | Token::Lt
             | Token::LtEq
             | Token::Gt
-            | Token::GtEq => self.operator(),
+            | Token::GtEq
+            | Token::Mod
+            | Token::StringConcat
+            | Token::TildeAsterisk
+            | Token::ExclamationMarkTilde
+            | Token::ExclamationMarkTildeAsterisk => self.operator(),
             Token::Comma => self.other(false),
             Token::Number(_, _)
             | Token::SingleQuotedString(_)
@@ -138,7 +154,13 @@ impl Meter {
             }
             Keyword::CASE => self.enter(Bracket::Case),
             Keyword::END => self.leave(Bracket::Case),
-            Keyword::AND | Keyword::OR | Keyword::IN | Keyword::BETWEEN | Keyword::IS => {
+            Keyword::AND
+            | Keyword::OR
+            | Keyword::IN
+            | Keyword::BETWEEN
+            | Keyword::IS
+            | Keyword::LIKE
+            | Keyword::ILIKE => {
                 self.operator();
             }
             Keyword::NoKeyword => self.other(true),

@@ -6,10 +6,15 @@
 
 mod advice;
 mod aggregate;
+mod call;
+mod cast;
 mod compare;
+mod days;
+mod labels;
 mod outputs;
 mod row;
 mod select;
+mod texts;
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
@@ -30,6 +35,25 @@ const MOST_DEPTH: usize = 200;
 
 /// The most typed nodes: a simple CASE repeats what it compares in each arm.
 const MOST_NODES: usize = 10_000;
+
+/// The limits on expressions, for the page of the language.
+pub(crate) const SIZES: [(&str, usize); 4] = [
+    ("parts of expressions, each copy counted", MOST_NODES),
+    (
+        "characters of a text that is put together",
+        call::MOST_CHARACTERS as usize,
+    ),
+    (
+        "characters of a pattern",
+        crate::expr::MOST_PATTERN_CHARACTERS,
+    ),
+    ("patterns", MOST_NODES / texts::NODES_PER_PATTERN),
+];
+
+/// What is refused and what to do instead, for the page of the language.
+pub(crate) fn refused() -> impl Iterator<Item = (String, &'static str)> {
+    advice::page()
+}
 
 struct Lowering<'a> {
     description: &'a Description,
@@ -73,18 +97,31 @@ fn place(expr: &Expr) -> Location {
             | Expr::IsNull(inner)
             | Expr::IsNotNull(inner)
             | Expr::IsTrue(inner)
+            | Expr::IsNotTrue(inner)
             | Expr::IsFalse(inner)
+            | Expr::IsNotFalse(inner)
+            | Expr::IsUnknown(inner)
+            | Expr::IsNotUnknown(inner)
             | Expr::UnaryOp { op: _, expr: inner }
             | Expr::Between { expr: inner, .. }
             | Expr::InList { expr: inner, .. }
             | Expr::InSubquery { expr: inner, .. }
             | Expr::Like { expr: inner, .. }
+            | Expr::ILike { expr: inner, .. }
+            | Expr::SimilarTo { expr: inner, .. }
+            | Expr::Extract { expr: inner, .. }
+            | Expr::Ceil { expr: inner, .. }
+            | Expr::Floor { expr: inner, .. }
+            | Expr::Substring { expr: inner, .. }
+            | Expr::Trim { expr: inner, .. }
             | Expr::Cast { expr: inner, .. } => inner,
             Expr::Identifier(ident) => return ident.span.start,
             Expr::CompoundIdentifier(parts) => {
                 return parts.first().map_or_else(Location::empty, |i| i.span.start);
             }
             Expr::Value(value) => return value.span.start,
+            Expr::TypedString(typed) => return typed.value.span.start,
+            Expr::Interval(interval) => &interval.value,
             Expr::Function(function) => return function_place(function),
             Expr::Case { case_token, .. } => return case_token.0.span.start,
             Expr::Subquery(query)
@@ -124,7 +161,8 @@ fn kind(expr: &Expr) -> &'static str {
             "matching texts by a pattern"
         }
         Expr::Tuple(_) => "a list of values here",
-        Expr::Interval(_) | Expr::TypedString(_) | Expr::AtTimeZone { .. } => "a time",
+        Expr::Interval(_) => "an interval here",
+        Expr::TypedString(_) | Expr::AtTimeZone { .. } => "a time",
         Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => "* here",
         _ => "this expression",
     }
@@ -149,6 +187,7 @@ impl Lowering<'_> {
         let begins = place(expr);
         let at = match expr {
             Expr::Cast { .. } => self.places.before(begins, Keyword::CAST),
+            Expr::SimilarTo { .. } => self.places.after(begins, &[Keyword::SIMILAR]),
             Expr::Like { .. } => self.places.after(begins, &[Keyword::LIKE]),
             Expr::InSubquery { subquery, .. } => body_place(&subquery.body),
             _ => begins,

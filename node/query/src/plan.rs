@@ -13,9 +13,9 @@ use obscura_model::ids::Digest;
 use obscura_model::schema::{Column, Description, Domain};
 use obscura_privacy::capacity;
 
-use crate::expr::Bool;
+use crate::expr::{Bool, Mask, cost_of_any, cost_of_bool, cost_of_num};
 use crate::limits;
-use crate::query::ValidatedQuery;
+use crate::query::{Definition, ValidatedQuery};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 
@@ -100,6 +100,8 @@ impl PrivatePlan {
         };
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
+        let words = limits::tokens(&canonical)?.len() as u64;
+        let operators = words.saturating_add(extra_cost(definition, &drawn.vectors));
         let plan = Self {
             description: description.digest(),
             filter: definition.filter.clone(),
@@ -115,7 +117,7 @@ impl PrivatePlan {
             rows_upper: description
                 .most_subjects()
                 .saturating_mul(u64::from(most_rows)),
-            operators: limits::tokens(&canonical)?.len() as u64,
+            operators,
             canonical,
             shape,
             price,
@@ -207,6 +209,24 @@ impl PrivatePlan {
     pub(crate) fn most_rows(&self) -> u32 {
         self.most_rows
     }
+}
+
+/// What the expressions cost on each row beyond their words and signs.
+fn extra_cost(definition: &Definition, vectors: &[Vector]) -> u64 {
+    let scope = &definition.scope;
+    let of = |vector: &Vector| match &vector.quantity {
+        Quantity::Rows(Mask::Expression(value)) => cost_of_any(value, scope),
+        Quantity::Rows(Mask::Everything | Mask::Columns(_)) | Quantity::Subjects => 0,
+        Quantity::Sum {
+            value,
+            low: _,
+            high: _,
+            middle: _,
+        } => cost_of_num(value, scope),
+    };
+    let filter = definition.filter.as_ref();
+    let filter = filter.map_or(0, |f| cost_of_bool(f, scope));
+    vectors.iter().map(of).fold(filter, u64::saturating_add)
 }
 
 fn key(column: usize, scope: &Scope) -> Option<Key> {

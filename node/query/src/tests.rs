@@ -1,5 +1,6 @@
 //! Claims about the language, evaluation and ingest, on the fixtures below.
 
+mod functions;
 mod ingest;
 mod language;
 mod limits;
@@ -8,6 +9,7 @@ mod plans;
 mod properties;
 mod reference;
 mod rows;
+mod trees;
 
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_model::codelist::CodeLists;

@@ -1,6 +1,6 @@
 //! `obscura study check`: what every institution would say, before anything is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use obscura_client::model::accuracy::Accuracy;
@@ -40,6 +40,7 @@ pub(super) async fn run(session: &Session, file: &Path) -> anyhow::Result<Report
         table(&header, rows.collect(), &[])
     );
     text.push_str(&required(&sites, &missing));
+    text.push_str(&notes(&sites));
     if let Some(over) = &over {
         text.push_str(&format!("{over}\n"));
     }
@@ -57,6 +58,15 @@ pub(super) async fn run(session: &Session, file: &Path) -> anyhow::Result<Report
         "institutions": views,
     });
     Ok(Report::new(text, view).complete(complete))
+}
+
+/// What to look at twice, and whether to ask for coverage: each sentence once.
+fn notes(sites: &[AtSite<StudyPreview>]) -> String {
+    let answered = sites.iter().filter_map(|s| s.outcome.as_ref().ok());
+    let previews = answered.flat_map(|study| study.releases.iter().map(|(_, _, preview)| preview));
+    let notes: BTreeSet<_> = previews.flat_map(words::preview_notes).collect();
+    let lines = notes.iter().map(|note| wrapped(note, 0) + "\n");
+    lines.collect()
 }
 
 /// What to say if the last day has passed.
@@ -198,6 +208,7 @@ mod tests {
             rows: None,
         };
         let study = Draft::new(StudyId::from_parts(1, [1; 10]), "What?", "visits")
+            .project("p")
             .purpose("Why.")
             .terms(terms)
             .release("rows", "SELECT COUNT(*) AS n FROM visits", within)

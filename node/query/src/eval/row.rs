@@ -1,5 +1,8 @@
 //! One rule for each node of the typed expressions.
 
+mod call;
+mod text;
+
 use std::collections::BTreeSet;
 
 use arrow_arith::{arity, boolean, numeric};
@@ -12,7 +15,7 @@ use arrow_select::filter::prep_null_mask_filter;
 use arrow_select::zip::zip;
 
 use super::{BadRows, Batch};
-use crate::expr::{Any, Arith, Bool, Case, Comparison, Num};
+use crate::expr::{Any, Arith, Bool, Case, Comparison, Num, Text};
 
 /// Evaluates over one batch.
 pub(crate) struct Row<'a> {
@@ -51,6 +54,8 @@ impl Row<'_> {
         match value {
             Num::Null => Ok(Float64Array::new_null(self.len())),
             Num::Literal(v) => Ok(Float64Array::from_value(*v, self.len())),
+            Num::Day(day) => Ok(Float64Array::from_value(f64::from(*day), self.len())),
+            Num::Call(call) => self.number_of(call),
             Num::Column(column) => self
                 .batch
                 .column(*column)?
@@ -81,6 +86,10 @@ impl Row<'_> {
     fn operand(&self, value: &Num) -> Result<Operand, BadRows> {
         match value {
             Num::Literal(v) => Ok(Operand::Literal(Float64Array::new_scalar(*v), *v)),
+            Num::Day(day) => {
+                let day = f64::from(*day);
+                Ok(Operand::Literal(Float64Array::new_scalar(day), day))
+            }
             other => Ok(Operand::Array(self.num(other)?)),
         }
     }
@@ -172,6 +181,28 @@ impl Row<'_> {
                 positions,
                 negated,
             } => negate_if(*negated, self.among(*column, positions)?),
+            Bool::CompareTexts(comparison, left, right) => {
+                self.compare_texts(*comparison, left, right)
+            }
+            Bool::InTexts { value, list } => self.each_text(value, |t| list.contains(t)),
+            Bool::Matches { value, pattern } => self.each_text(value, |t| pattern.matches(t)),
+            Bool::InCodes { value, codes } => match (value.as_ref(), &codes.positions) {
+                (Text::Category { column, labels: _ }, Some(positions)) => {
+                    self.among(*column, positions)
+                }
+                (value, _) => self.each_text(value, |t| codes.codes.contains(t)),
+            },
+            Bool::Is {
+                value,
+                truth,
+                negated,
+            } => self.is(value, *truth, *negated),
+            Bool::Distinct {
+                left,
+                right,
+                negated,
+            } => negate_if(*negated, self.distinct(left, right)?),
+            Bool::Call(call) => self.truth_of(call),
             Bool::IsNull { value, negated } => {
                 let known = self.known(value)?;
                 negate_if(!*negated, known)
@@ -216,10 +247,17 @@ impl Row<'_> {
         Ok(so_far)
     }
 
+    /// Never missing: whether a condition is TRUE, or FALSE, and not the contrary or missing.
+    fn is(&self, value: &Bool, truth: bool, negated: bool) -> Result<BooleanArray, BadRows> {
+        let found = negate_if(!truth, self.bool(value)?)?;
+        negate_if(negated, true_only(found))
+    }
+
     /// Whether a value is not missing, for each row.
     pub(super) fn known(&self, value: &Any) -> Result<BooleanArray, BadRows> {
         let known = match value {
-            Any::Num(n) => boolean::is_not_null(&self.num(n)?),
+            Any::Num(n) | Any::Date(n) => boolean::is_not_null(&self.num(n)?),
+            Any::Text(t) => boolean::is_not_null(&self.text(t)?),
             Any::Bool(b) => boolean::is_not_null(&self.bool(b)?),
             Any::Category(column) => boolean::is_not_null(self.batch.column(*column)?),
             Any::Null => return Err(BadRows),
@@ -251,11 +289,12 @@ fn apply(op: Arith, left: &Float64Array, right: &Operand) -> Result<Float64Array
         Arith::Subtract => numeric::sub_wrapping,
         Arith::Multiply => numeric::mul_wrapping,
         Arith::Divide => numeric::div,
+        Arith::Remainder => numeric::rem,
     };
     let raw = kernel(left, right.datum()).map_err(|_| BadRows)?;
     let raw = raw.as_primitive_opt::<Float64Type>().ok_or(BadRows)?;
-    let undefined =
-        |i: usize, v: f64| v.is_nan() || (matches!(op, Arith::Divide) && right.is_zero(i));
+    let divides = matches!(op, Arith::Divide | Arith::Remainder);
+    let undefined = |i: usize, v: f64| v.is_nan() || (divides && right.is_zero(i));
     let values = raw.values();
     let defined = BooleanBuffer::collect_bool(values.len(), |i| {
         values.get(i).is_some_and(|v| !undefined(i, *v))

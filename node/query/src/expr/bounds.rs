@@ -2,11 +2,12 @@
 //!
 //! Interval arithmetic (Moore 1966), evaluated with the very operations that rows use. Rounding
 //! to nearest is monotone, so an end computed by the same operation from the extreme operands is
-//! never inside what a row can give: no outward rounding is needed.
+//! never inside what a row can give: no outward rounding is needed. Functions that are not
+//! rounded exactly widen their own bounds.
 
 use obscura_model::schema::Domain;
 
-use super::{Arith, Num};
+use super::{Any, Arith, Call, Num, Text};
 use crate::scope::Scope;
 
 /// From `low` to `high`; either may be infinite, neither is NaN.
@@ -73,8 +74,80 @@ impl Interval {
                 a.high / b.low,
                 a.high / b.high,
             ]),
+            // No larger than either operand, with the sign of the first; exact in IEEE 754.
+            Arith::Remainder => {
+                let largest = |i: Interval| i.low.abs().max(i.high.abs());
+                let size = largest(a).min(largest(b));
+                Interval {
+                    low: if a.low < 0.0 { -size } else { 0.0 },
+                    high: if a.high > 0.0 { size } else { 0.0 },
+                }
+            }
         }
     }
+}
+
+/// What bounds of a function follow from: of a number or a day its range, of a text that of its
+/// length, of a truth 0 and 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent<'a> {
+    /// Nothing if it is always missing.
+    pub(crate) interval: Option<Interval>,
+    /// A literal text itself.
+    pub(crate) text: Option<&'a str>,
+}
+
+/// What is known of an argument.
+pub(crate) fn extent<'a>(value: &'a Any, scope: &Scope) -> Extent<'a> {
+    let up_to = |high: f64| Some(Interval { low: 0.0, high });
+    let (interval, text) = match value {
+        Any::Num(n) | Any::Date(n) => (interval(n, scope), None),
+        Any::Bool(_) => (up_to(1.0), None),
+        Any::Text(Text::Null) | Any::Null => (None, None),
+        Any::Text(Text::Literal(text)) => (up_to(characters(text)), Some(text.as_str())),
+        Any::Text(text) => (up_to(longest(text, scope).into()), None),
+        Any::Category(_) => (up_to(u32::MAX.into()), None),
+    };
+    Extent { interval, text }
+}
+
+/// The most characters that a text can have.
+pub(crate) fn longest(value: &Text, scope: &Scope) -> u32 {
+    match value {
+        Text::Null => 0,
+        Text::Literal(text) => characters(text) as u32,
+        Text::Column(column) => match scope.get(*column).map(|c| &c.domain) {
+            Some(Domain::Text { most_characters }) => *most_characters,
+            _ => u32::MAX,
+        },
+        Text::Category { column: _, labels } => {
+            let lengths = labels.iter().map(|l| characters(l) as u32);
+            lengths.max().unwrap_or(0)
+        }
+        Text::Case(case) => {
+            let results = case.arms.iter().map(|(_, r)| r);
+            let results = results.chain(case.otherwise.as_deref());
+            results.map(|r| longest(r, scope)).max().unwrap_or(0)
+        }
+        // Saturates, which is over every limit.
+        Text::Call(call) => of_call(call, scope).map_or(0, |i| i.high as u32),
+    }
+}
+
+fn characters(text: &str) -> f64 {
+    text.chars().count() as f64
+}
+
+fn of_call(call: &Call, scope: &Scope) -> Option<Interval> {
+    let arguments: Vec<Extent<'_>> = call.arguments.iter().map(|a| extent(a, scope)).collect();
+    if call.function.is_strict() && arguments.iter().any(|a| a.interval.is_none()) {
+        return None;
+    }
+    let found = (call.function.bounds)(&arguments)?;
+    Some(Interval {
+        low: or_else(found.low, f64::NEG_INFINITY),
+        high: or_else(found.high, f64::INFINITY),
+    })
 }
 
 fn or_else(value: f64, otherwise: f64) -> f64 {
@@ -117,6 +190,14 @@ pub(crate) fn interval(num: &Num, scope: &Scope) -> Option<Interval> {
     match num {
         Num::Null => None,
         Num::Literal(v) => Some(Interval { low: *v, high: *v }),
+        Num::Day(day) => {
+            let day = f64::from(*day);
+            Some(Interval {
+                low: day,
+                high: day,
+            })
+        }
+        Num::Call(call) => of_call(call, scope),
         Num::Column(column) => Some(of_column(scope, *column)),
         Num::Negate(value) => {
             let inner = interval(value, scope)?;

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use obscura_model::schema::Domain;
 
 use super::bounds::interval;
-use super::{Any, Arith, Bool, Num};
+use super::{Any, Arith, Bool, Call, Num, Text};
+use crate::functions::Missing;
 use crate::scope::Scope;
 
 /// Which of the matching rows have a value.
@@ -75,19 +76,45 @@ fn where_true(condition: &Bool, known: &mut BTreeSet<usize>) {
         Bool::IsNull {
             value,
             negated: true,
-        } => match value.as_ref() {
-            Any::Num(n) => strict(n, known),
-            Any::Category(column) | Any::Bool(Bool::Column(column)) => {
-                known.insert(*column);
-            }
-            Any::Bool(_) | Any::Null => {}
-        },
+        } => strict_any(value, known),
+        Bool::CompareTexts(_, left, right) => {
+            strict_text(left, known);
+            strict_text(right, known);
+        }
+        Bool::InTexts { value, list: _ }
+        | Bool::Matches { value, pattern: _ }
+        | Bool::InCodes { value, codes: _ } => strict_text(value, known),
+        Bool::Call(call) => strict_call(call, known),
+        Bool::Is {
+            value,
+            truth: true,
+            negated: false,
+        } => where_true(value, known),
+        // NOT of a node that is missing with each of its parts is TRUE only where they are known.
         Bool::Not(inner) => {
-            if let Bool::Column(column) = inner.as_ref() {
-                known.insert(*column);
+            if let leaf @ (Bool::Column(_)
+            | Bool::CompareTexts(_, _, _)
+            | Bool::InTexts { value: _, list: _ }
+            | Bool::Matches {
+                value: _,
+                pattern: _,
+            }
+            | Bool::InCodes { value: _, codes: _ }) = inner.as_ref()
+            {
+                where_true(leaf, known);
             }
         }
-        Bool::IsNull {
+        Bool::Is {
+            value: _,
+            truth: _,
+            negated: _,
+        }
+        | Bool::Distinct {
+            left: _,
+            right: _,
+            negated: _,
+        }
+        | Bool::IsNull {
             value: _,
             negated: false,
         }
@@ -110,8 +137,42 @@ fn strict(value: &Num, known: &mut BTreeSet<usize>) {
             rest.iter().for_each(|(_, n)| strict(n, known));
         }
         Num::Least(list) | Num::Greatest(list) => list.iter().for_each(|n| strict(n, known)),
-        Num::Null | Num::Literal(_) | Num::Case(_) => {}
+        Num::Call(call) => strict_call(call, known),
+        Num::Null | Num::Literal(_) | Num::Day(_) | Num::Case(_) => {}
     }
+}
+
+fn strict_text(value: &Text, known: &mut BTreeSet<usize>) {
+    match value {
+        Text::Column(column) | Text::Category { column, labels: _ } => {
+            known.insert(*column);
+        }
+        Text::Call(call) => strict_call(call, known),
+        Text::Null | Text::Literal(_) | Text::Case(_) => {}
+    }
+}
+
+fn strict_any(value: &Any, known: &mut BTreeSet<usize>) {
+    match value {
+        Any::Num(n) | Any::Date(n) => strict(n, known),
+        Any::Text(t) => strict_text(t, known),
+        Any::Category(column) | Any::Bool(Bool::Column(column)) => {
+            known.insert(*column);
+        }
+        Any::Bool(_) | Any::Null => {}
+    }
+}
+
+fn strict_call(call: &Call, known: &mut BTreeSet<usize>) {
+    let needed = match call.function.missing {
+        Missing::WithArguments | Missing::Sometimes => call.arguments.len(),
+        Missing::IfEqual => 1,
+        // Any one of several may be the known one.
+        Missing::WithAll if call.arguments.len() == 1 => 1,
+        Missing::WithAll => 0,
+    };
+    let needed = call.arguments.iter().take(needed);
+    needed.for_each(|a| strict_any(a, known));
 }
 
 /// "Missing if and only if one of these columns is", where the form proves it.
@@ -125,8 +186,9 @@ type Columns = Option<BTreeSet<usize>>;
 impl Sources<'_> {
     fn of_any(&self, value: &Any) -> Columns {
         match value {
-            Any::Num(n) => self.of_num(n),
+            Any::Num(n) | Any::Date(n) => self.of_num(n),
             Any::Bool(b) => self.of_bool(b),
+            Any::Text(t) => self.of_text(t),
             Any::Category(column) => Some(self.of_column(*column)),
             Any::Null => None,
         }
@@ -157,8 +219,9 @@ impl Sources<'_> {
     fn of_num(&self, value: &Num) -> Columns {
         match value {
             Num::Null => None,
-            Num::Literal(_) => Some(BTreeSet::new()),
+            Num::Literal(_) | Num::Day(_) => Some(BTreeSet::new()),
             Num::Column(column) => Some(self.of_column(*column)),
+            Num::Call(call) => self.of_call(call),
             Num::Negate(inner) => self.of_num(inner),
             Num::Chain { first, rest } => {
                 self.never_undefined(first, rest)?;
@@ -177,11 +240,46 @@ impl Sources<'_> {
         }
     }
 
+    fn of_text(&self, value: &Text) -> Columns {
+        match value {
+            Text::Null => None,
+            Text::Literal(_) => Some(BTreeSet::new()),
+            Text::Column(column) | Text::Category { column, labels: _ } => {
+                Some(self.of_column(*column))
+            }
+            Text::Case(case) => {
+                case.otherwise.as_ref()?;
+                let results = case.arms.iter().map(|(_, r)| r);
+                let mut results = results.chain(case.otherwise.as_deref());
+                let never = results.all(|r| self.of_text(r).is_some_and(|c| c.is_empty()));
+                never.then(BTreeSet::new)
+            }
+            Text::Call(call) => self.of_call(call),
+        }
+    }
+
+    fn of_call(&self, call: &Call) -> Columns {
+        let mut arguments = call.arguments.iter().map(|a| self.of_any(a));
+        match call.function.missing {
+            Missing::WithArguments => arguments.try_fold(BTreeSet::new(), |mut so_far, part| {
+                so_far.append(&mut part?);
+                Some(so_far)
+            }),
+            Missing::Sometimes | Missing::IfEqual => None,
+            Missing::WithAll => arguments
+                .any(|a| a.is_some_and(|c| c.is_empty()))
+                .then(BTreeSet::new),
+        }
+    }
+
     /// Nothing if some row could divide by zero or meet infinity on the way.
     fn never_undefined(&self, first: &Num, rest: &[(Arith, Num)]) -> Option<()> {
         let mut so_far = interval(first, self.scope).filter(|i| i.is_finite())?;
         for (op, next) in rest {
             let next = interval(next, self.scope).filter(|i| i.is_finite())?;
+            if *op == Arith::Remainder && next.holds(0.0) {
+                return None;
+            }
             so_far = Some(so_far.apply(*op, next)).filter(|i| i.is_finite())?;
         }
         Some(())
@@ -194,7 +292,26 @@ impl Sources<'_> {
             | Bool::IsNull {
                 value: _,
                 negated: _,
+            }
+            | Bool::Is {
+                value: _,
+                truth: _,
+                negated: _,
+            }
+            | Bool::Distinct {
+                left: _,
+                right: _,
+                negated: _,
             } => Some(BTreeSet::new()),
+            Bool::CompareTexts(_, left, right) => {
+                let mut both = self.of_text(left)?;
+                both.append(&mut self.of_text(right)?);
+                Some(both)
+            }
+            Bool::InTexts { value, list: _ }
+            | Bool::Matches { value, pattern: _ }
+            | Bool::InCodes { value, codes: _ } => self.of_text(value),
+            Bool::Call(call) => self.of_call(call),
             Bool::Column(column)
             | Bool::Among {
                 column,

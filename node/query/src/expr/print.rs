@@ -1,12 +1,14 @@
 //! Canonical SQL: one text for one tree, and parsing it gives the tree again.
 
+use obscura_model::calendar;
 use obscura_model::schema::Domain;
 use sqlparser::ast::Expr;
 use sqlparser::dialect::AnsiDialect;
 use sqlparser::keywords::ALL_KEYWORDS;
 use sqlparser::parser::Parser;
 
-use super::{Any, Arith, Bool, Case, Comparison, Num};
+use super::{Any, Arith, Bool, Call, Case, Comparison, Num, PatternKind, Text, is_date};
+use crate::functions::Form;
 use crate::scope::Scope;
 
 /// Prints expressions with the names of a scope.
@@ -50,7 +52,8 @@ pub(crate) fn output_name(name: &str) -> String {
     }
 }
 
-fn quoted(text: &str, quote: char) -> String {
+/// A text as SQL.
+pub(super) fn quoted(text: &str, quote: char) -> String {
     let doubled: String = [quote, quote].iter().collect();
     format!("{quote}{}{quote}", text.replace(quote, &doubled))
 }
@@ -74,8 +77,9 @@ impl Printer<'_> {
 
     pub(crate) fn any(&self, value: &Any) -> String {
         match value {
-            Any::Num(n) => self.num(n),
+            Any::Num(n) | Any::Date(n) => self.num(n),
             Any::Bool(b) => self.bool(b),
+            Any::Text(t) => self.text(t),
             Any::Category(column) => self.column(*column),
             Any::Null => "NULL".to_owned(),
         }
@@ -85,7 +89,9 @@ impl Printer<'_> {
         match value {
             Num::Null => "NULL".to_owned(),
             Num::Literal(v) => literal(*v),
+            Num::Day(day) => day_literal(*day),
             Num::Column(column) => self.column(*column),
+            Num::Call(call) => self.call(call),
             Num::Negate(inner) => format!("-{}", self.atom(inner)),
             Num::Chain { first, rest } => {
                 let sum = rest.first().is_some_and(|(op, _)| op.is_sum());
@@ -96,6 +102,7 @@ impl Printer<'_> {
                         Arith::Subtract => " - ",
                         Arith::Multiply => " * ",
                         Arith::Divide => " / ",
+                        Arith::Remainder => " % ",
                     });
                     text.push_str(&self.link(next, sum, false));
                 }
@@ -122,7 +129,13 @@ impl Printer<'_> {
             }
             Num::Negate(_) => first,
             Num::Literal(v) => first || *v >= 0.0,
-            Num::Null | Num::Column(_) | Num::Case(_) | Num::Least(_) | Num::Greatest(_) => true,
+            Num::Call(call) => !matches!(call.function.form, Form::Infix(_)),
+            Num::Null
+            | Num::Day(_)
+            | Num::Column(_)
+            | Num::Case(_)
+            | Num::Least(_)
+            | Num::Greatest(_) => true,
         };
         // A product that starts with a sign, inside a sum, is parenthesised as a whole.
         let text = self.num(value);
@@ -135,12 +148,69 @@ impl Printer<'_> {
 
     fn atom(&self, value: &Num) -> String {
         match value {
-            Num::Null | Num::Column(_) | Num::Case(_) | Num::Least(_) | Num::Greatest(_) => {
-                self.num(value)
-            }
-            Num::Literal(_) | Num::Negate(_) | Num::Chain { first: _, rest: _ } => {
+            Num::Call(call) if !matches!(call.function.form, Form::Infix(_)) => self.num(value),
+            Num::Null
+            | Num::Day(_)
+            | Num::Column(_)
+            | Num::Case(_)
+            | Num::Least(_)
+            | Num::Greatest(_) => self.num(value),
+            Num::Literal(_) | Num::Negate(_) | Num::Chain { first: _, rest: _ } | Num::Call(_) => {
                 format!("({})", self.num(value))
             }
+        }
+    }
+
+    pub(crate) fn text(&self, value: &Text) -> String {
+        match value {
+            Text::Null => "NULL".to_owned(),
+            Text::Literal(text) => quoted(text, '\''),
+            Text::Column(column) | Text::Category { column, labels: _ } => self.column(*column),
+            Text::Case(case) => self.case(case, Self::text),
+            Text::Call(call) => self.call(call),
+        }
+    }
+
+    fn call(&self, call: &Call) -> String {
+        let arguments = || call.arguments.iter().map(|a| self.argument(a));
+        match call.function.form {
+            Form::Call => {
+                let list: Vec<String> = arguments().collect();
+                format!("{}({})", call.function.name, list.join(", "))
+            }
+            Form::Cast(name) => {
+                let value: String = arguments().collect();
+                format!("CAST({value} AS {name})")
+            }
+            Form::Extract => {
+                let unit = call.arguments.iter().find_map(|a| match a {
+                    Any::Text(Text::Literal(unit)) => Some(unit.to_ascii_uppercase()),
+                    _ => None,
+                });
+                let value = arguments().next_back().unwrap_or_default();
+                format!("EXTRACT({} FROM {value})", unit.unwrap_or_default())
+            }
+            Form::Infix(sign) => {
+                let operands: Vec<String> = call.arguments.iter().map(|a| self.side(a)).collect();
+                operands.join(&format!(" {sign} "))
+            }
+        }
+    }
+
+    /// A condition as an argument stands in parentheses, as everywhere inside an expression.
+    fn argument(&self, value: &Any) -> String {
+        match value {
+            Any::Bool(b) => self.operand(b),
+            other => self.any(other),
+        }
+    }
+
+    /// A side of an operation on days.
+    fn side(&self, value: &Any) -> String {
+        match value {
+            Any::Num(Num::Literal(v)) if *v >= 0.0 => literal(*v),
+            Any::Num(n) | Any::Date(n) => self.atom(n),
+            other => self.any(other),
         }
     }
 
@@ -167,16 +237,42 @@ impl Printer<'_> {
             Bool::Literal(false) => "FALSE".to_owned(),
             Bool::Column(column) => self.column(*column),
             Bool::Compare(comparison, left, right) => {
-                let sign = match comparison {
-                    Comparison::Equal => "=",
-                    Comparison::NotEqual => "<>",
-                    Comparison::Less => "<",
-                    Comparison::LessOrEqual => "<=",
-                    Comparison::Greater => ">",
-                    Comparison::GreaterOrEqual => ">=",
-                };
-                format!("{} {sign} {}", self.num(left), self.num(right))
+                format!(
+                    "{} {} {}",
+                    self.num(left),
+                    sign(*comparison),
+                    self.num(right)
+                )
             }
+            Bool::CompareTexts(comparison, left, right) => {
+                let sign = sign(*comparison);
+                format!("{} {sign} {}", self.text(left), self.text(right))
+            }
+            Bool::InTexts { value: _, list: _ }
+            | Bool::Matches {
+                value: _,
+                pattern: _,
+            }
+            | Bool::InCodes { value: _, codes: _ } => self.membership(value, ""),
+            Bool::Is {
+                value,
+                truth,
+                negated,
+            } => {
+                let word = if *truth { "TRUE" } else { "FALSE" };
+                format!("{} IS {}{word}", self.operand(value), not(*negated))
+            }
+            Bool::Distinct {
+                left,
+                right,
+                negated,
+            } => format!(
+                "{} IS {}DISTINCT FROM {}",
+                self.argument(left),
+                not(*negated),
+                self.argument(right)
+            ),
+            Bool::Call(call) => self.call(call),
             Bool::Between {
                 value,
                 low,
@@ -194,7 +290,15 @@ impl Printer<'_> {
                 list,
                 negated,
             } => {
-                let list: Vec<String> = list.iter().map(|v| literal(*v)).collect();
+                let days = is_date(value, self.scope);
+                let print = |v: &f64| {
+                    if days {
+                        day_literal(*v as i32)
+                    } else {
+                        literal(*v)
+                    }
+                };
+                let list: Vec<String> = list.iter().map(print).collect();
                 format!(
                     "{} {}IN ({})",
                     self.num(value),
@@ -216,8 +320,52 @@ impl Printer<'_> {
             }
             Bool::All(list) => self.join(list, " AND "),
             Bool::Either(list) => self.join(list, " OR "),
-            Bool::Not(inner) => format!("NOT {}", self.operand(inner)),
+            Bool::Not(inner) => match inner.as_ref() {
+                Bool::InTexts { value: _, list: _ } | Bool::InCodes { value: _, codes: _ } => {
+                    self.membership(inner, "NOT ")
+                }
+                Bool::Matches { value: _, pattern }
+                    if matches!(pattern.kind(), PatternKind::Like { .. }) =>
+                {
+                    self.membership(inner, "NOT ")
+                }
+                inner => format!("NOT {}", self.operand(inner)),
+            },
             Bool::Case(case) => self.case(case, Self::bool),
+        }
+    }
+
+    /// Conditions that say NOT in their middle.
+    fn membership(&self, condition: &Bool, not: &str) -> String {
+        match condition {
+            Bool::InTexts { value, list } => {
+                let list: Vec<String> = list.iter().map(|t| quoted(t, '\'')).collect();
+                format!("{} {not}IN ({})", self.text(value), list.join(", "))
+            }
+            Bool::InCodes { value, codes } => {
+                let reference = quoted(&codes.reference, '\'');
+                format!("{} {not}IN CODELIST({reference})", self.text(value))
+            }
+            Bool::Matches { value, pattern } => {
+                let (value, source) = (self.text(value), quoted(pattern.source(), '\''));
+                match pattern.kind() {
+                    PatternKind::Like {
+                        ignore_case,
+                        escape,
+                    } => {
+                        let like = if ignore_case { "ILIKE" } else { "LIKE" };
+                        let escape = escape.map_or_else(String::new, |c| {
+                            format!(" ESCAPE {}", quoted(&c.to_string(), '\''))
+                        });
+                        format!("{value} {not}{like} {source}{escape}")
+                    }
+                    PatternKind::Regex { ignore_case } => {
+                        let flag = if ignore_case { ", 'i'" } else { "" };
+                        format!("{not}REGEXP_LIKE({value}, {source}{flag})")
+                    }
+                }
+            }
+            other => self.bool(other),
         }
     }
 
@@ -255,6 +403,22 @@ impl Printer<'_> {
             (many, _) => format!("{name} {}IN ({})", not(negated), many.join(", ")),
         }
     }
+}
+
+fn sign(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::NotEqual => "<>",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
+}
+
+/// A day as SQL.
+fn day_literal(day: i32) -> String {
+    format!("DATE '{}'", calendar::label(day))
 }
 
 fn not(negated: bool) -> &'static str {

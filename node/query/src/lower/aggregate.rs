@@ -170,6 +170,16 @@ impl Lowering<'_> {
                 Refusal::at(place(expr), format!("{function} takes a number"))
                     .suggest("group by the category instead"),
             ),
+            Any::Date(_) => Err(Refusal::at(
+                place(expr),
+                format!("{function} takes a number, not a day"),
+            )
+            .suggest(advice::NUMBER_FROM_DATE)),
+            Any::Text(_) => Err(Refusal::at(
+                place(expr),
+                format!("{function} takes a number, not a text"),
+            )
+            .suggest(advice::NUMBER_FROM_TEXT)),
         }
     }
 }

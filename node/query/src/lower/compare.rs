@@ -3,15 +3,78 @@
 use std::collections::BTreeSet;
 
 use obscura_model::schema::Domain;
-use sqlparser::ast::{Expr, Value, ValueWithSpan};
+use sqlparser::ast::{BinaryOperator, Expr, Value, ValueWithSpan};
 use sqlparser::tokenizer::Location;
 
 use super::{Lowering, means, nearest, place};
-use crate::expr::{Any, Bool, Comparison, Num};
+use crate::expr::{Any, Bool, Comparison, Num, Same, Text, same};
 use crate::limits::shown;
 use crate::refusal::Refusal;
+use crate::sql;
+
+/// An operator whose two sides matter at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Sides {
+    Compare(Comparison),
+    /// IS DISTINCT FROM, or IS NOT DISTINCT FROM.
+    Distinct {
+        negated: bool,
+    },
+    /// A regular expression on the right.
+    Regex {
+        ignore_case: bool,
+        negated: bool,
+    },
+}
+
+impl Sides {
+    pub(super) fn of(op: &BinaryOperator) -> Option<Sides> {
+        let regex = |ignore_case, negated| {
+            Some(Sides::Regex {
+                ignore_case,
+                negated,
+            })
+        };
+        match op {
+            BinaryOperator::Eq => Some(Sides::Compare(Comparison::Equal)),
+            BinaryOperator::NotEq => Some(Sides::Compare(Comparison::NotEqual)),
+            BinaryOperator::Lt => Some(Sides::Compare(Comparison::Less)),
+            BinaryOperator::LtEq => Some(Sides::Compare(Comparison::LessOrEqual)),
+            BinaryOperator::Gt => Some(Sides::Compare(Comparison::Greater)),
+            BinaryOperator::GtEq => Some(Sides::Compare(Comparison::GreaterOrEqual)),
+            BinaryOperator::PGRegexMatch => regex(false, false),
+            BinaryOperator::PGRegexIMatch => regex(true, false),
+            BinaryOperator::PGRegexNotMatch => regex(false, true),
+            BinaryOperator::PGRegexNotIMatch => regex(true, true),
+            other => sql::distinct(other).map(|distinct| Sides::Distinct { negated: !distinct }),
+        }
+    }
+}
 
 impl Lowering<'_> {
+    pub(super) fn sides(
+        &mut self,
+        sides: Sides,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Any, Refusal> {
+        match sides {
+            Sides::Compare(comparison) => self.compare(comparison, left, right),
+            Sides::Distinct { negated } => {
+                let [left, right] = boxes(self.pair(left, right)?.anys(), Any::Null);
+                Ok(Any::Bool(Bool::Distinct {
+                    left,
+                    right,
+                    negated,
+                }))
+            }
+            Sides::Regex {
+                ignore_case,
+                negated,
+            } => self.regex(left, right, ignore_case, negated),
+        }
+    }
+
     pub(super) fn compare(
         &mut self,
         comparison: Comparison,
@@ -23,62 +86,82 @@ impl Lowering<'_> {
             Comparison::NotEqual => Some(true),
             _ => None,
         };
-        // A text on either side makes it a comparison with a category.
-        let texts = (text_literal(left), text_literal(right));
-        let (column_side, text) = match texts {
-            (None, Some(text)) => (left, Some((text, right))),
-            (Some(text), None) => (right, Some((text, left))),
-            _ => (left, None),
-        };
-        if let Some((text, text_side)) = text {
-            let column = self.category(column_side)?;
-            let Some(negated) = equality else {
-                return Err(Refusal::at(place(text_side), "texts have no order here")
-                    .suggest("compare with =, <> or IN"));
-            };
-            let positions = BTreeSet::from([self.listed(column, text, place(text_side))?]);
-            return Ok(Any::Bool(Bool::Among {
-                column,
-                positions,
-                negated,
-            }));
-        }
-        self.quoted(left, right)?;
-        self.quoted(right, left)?;
-        let (a, b) = (self.any(left)?, self.any(right)?);
-        match (a, b, equality) {
-            (Any::Bool(b), Any::Bool(Bool::Literal(v)), Some(negated))
-            | (Any::Bool(Bool::Literal(v)), Any::Bool(b), Some(negated)) => {
-                Ok(Any::Bool(if v == negated {
-                    Bool::Not(Box::new(b))
-                } else {
-                    b
-                }))
-            }
-            (a, b, _) => {
-                let a = self.comparable(a, left)?;
-                let b = self.comparable(b, right)?;
-                Ok(Any::Bool(Bool::Compare(
-                    comparison,
-                    Box::new(a),
-                    Box::new(b),
-                )))
+        if let Some(negated) = equality {
+            // A category and a text: the text must be on the list, or it was mistyped.
+            let sides = [(left, right), (right, left)];
+            for (column, text) in sides {
+                if let (Some(column), Some(written)) = (self.category(column), text_literal(text)) {
+                    let positions = BTreeSet::from([self.listed(column, written, place(text))?]);
+                    self.node(2, place(text))?;
+                    return Ok(Any::Bool(Bool::Among {
+                        column,
+                        positions,
+                        negated,
+                    }));
+                }
             }
         }
+        Ok(Any::Bool(match self.pair(left, right)? {
+            Same::Nums(list) | Same::Dates(list) => {
+                let [left, right] = boxes(list, Num::Null);
+                Bool::Compare(comparison, left, right)
+            }
+            Same::Texts(list) => {
+                let [left, right] = boxes(list, Text::Null);
+                Bool::CompareTexts(comparison, left, right)
+            }
+            Same::Bools(list) => {
+                let [a, b] = boxes(list, Bool::Null);
+                match (*a, *b, equality) {
+                    (Bool::Null, _, Some(_)) | (_, Bool::Null, Some(_)) => return Ok(Any::Null),
+                    (b, Bool::Literal(v), Some(negated)) | (Bool::Literal(v), b, Some(negated)) => {
+                        if v == negated {
+                            Bool::Not(Box::new(b))
+                        } else {
+                            b
+                        }
+                    }
+                    _ => {
+                        return Err(Refusal::at(place(left), "conditions cannot be compared")
+                            .suggest(
+                                "combine them with AND, OR and NOT, or use IS DISTINCT FROM",
+                            ));
+                    }
+                }
+            }
+        }))
     }
 
-    fn comparable(&self, value: Any, expr: &Expr) -> Result<Num, Refusal> {
-        match value {
-            Any::Num(n) => Ok(n),
-            Any::Null => Ok(Num::Null),
-            Any::Bool(_) => Err(Refusal::at(place(expr), "conditions cannot be compared")
-                .suggest("combine them with AND, OR and NOT")),
-            Any::Category(_) => Err(Refusal::at(
-                place(expr),
-                "a category is compared with texts from its list only",
-            )
-            .suggest("texts stand in single quotes")),
+    /// Two sides of one type. A text beside a day is that day.
+    fn pair(&mut self, left: &Expr, right: &Expr) -> Result<Same, Refusal> {
+        self.quoted(left, right)?;
+        self.quoted(right, left)?;
+        let (mut a, mut b) = (self.any(left)?, self.any(right)?);
+        if matches!(a, Any::Date(_)) {
+            b = self.day_if_text(b, right)?;
+        } else if matches!(b, Any::Date(_)) {
+            a = self.day_if_text(a, left)?;
         }
+        let category = [(&a, left), (&b, right)]
+            .into_iter()
+            .find(|(v, _)| matches!(v, Any::Category(_)))
+            .map(|(_, expr)| place(expr));
+        let text = [(&a, right), (&b, left)]
+            .into_iter()
+            .find(|(v, _)| matches!(v, Any::Text(_)))
+            .map(|(_, other)| place(other));
+        same(vec![a, b], &self.scope).ok_or_else(|| match (category, text) {
+            (Some(at), _) => {
+                Refusal::at(at, "a category is compared with texts from its list only")
+                    .suggest("texts stand in single quotes")
+            }
+            (None, Some(at)) => {
+                Refusal::at(at, "only a category or a text can be compared with a text")
+                    .suggest("numbers are written without quotes")
+            }
+            (None, None) => Refusal::at(place(left), "two things of different types are compared")
+                .suggest("compare numbers with numbers and days with days"),
+        })
     }
 
     /// Refuses a word beside a category that is no column: a text without its quotes.
@@ -111,14 +194,16 @@ impl Lowering<'_> {
         })
     }
 
-    /// The column of an expression that must be a category.
-    fn category(&mut self, expr: &Expr) -> Result<usize, Refusal> {
-        match self.any(expr)? {
-            Any::Category(column) => Ok(column),
-            _ => Err(
-                Refusal::at(place(expr), "only a category can be compared with a text")
-                    .suggest("numbers are written without quotes"),
-            ),
+    /// The column of an expression that is a category and nothing else.
+    fn category(&self, expr: &Expr) -> Option<usize> {
+        match expr {
+            Expr::Nested(inner) => self.category(inner),
+            Expr::Identifier(ident) => {
+                let column = self.column(ident).ok()?;
+                let domain = &self.scope.get(column)?.domain;
+                matches!(domain, Domain::Category { .. }).then_some(column)
+            }
+            _ => None,
         }
     }
 
@@ -128,7 +213,7 @@ impl Lowering<'_> {
         let Some(Domain::Category { values, other: _ }) = declared.map(|c| &c.domain) else {
             return Err(Refusal::at(
                 at,
-                "only a category can be compared with a text",
+                "only a category or a text can be compared with a text",
             ));
         };
         if let Some(position) = values.iter().position(|v| v == text) {
@@ -143,6 +228,51 @@ impl Lowering<'_> {
         .suggest(nearest(text, &known, "the values")))
     }
 
+    pub(super) fn between(
+        &mut self,
+        value: &Expr,
+        low: &Expr,
+        high: &Expr,
+        negated: bool,
+    ) -> Result<Any, Refusal> {
+        let mut parts = vec![self.any(value)?, self.any(low)?, self.any(high)?];
+        if matches!(parts.first(), Some(Any::Date(_))) {
+            let exprs = [value, low, high];
+            parts = parts
+                .into_iter()
+                .zip(exprs)
+                .map(|(part, expr)| self.day_if_text(part, expr))
+                .collect::<Result<_, _>>()?;
+        }
+        match same(parts, &self.scope) {
+            Some(Same::Nums(list) | Same::Dates(list)) => {
+                let [value, low, high] = boxes(list, Num::Null);
+                Ok(Any::Bool(Bool::Between {
+                    value,
+                    low,
+                    high,
+                    negated,
+                }))
+            }
+            Some(Same::Texts(list)) => {
+                self.node(3, place(value))?;
+                let [value, low, high] = boxes(list, Text::Null);
+                let above = Bool::CompareTexts(Comparison::GreaterOrEqual, value.clone(), low);
+                let below = Bool::CompareTexts(Comparison::LessOrEqual, value, high);
+                let both = Bool::and(self.maybe_not(above, false), self.maybe_not(below, false));
+                Ok(Any::Bool(if negated {
+                    Bool::Not(Box::new(both))
+                } else {
+                    both
+                }))
+            }
+            Some(Same::Bools(_)) | None => Err(Refusal::at(
+                place(value),
+                "BETWEEN takes three numbers, three days or three texts",
+            )),
+        }
+    }
+
     pub(super) fn in_list(
         &mut self,
         expr: &Expr,
@@ -150,11 +280,18 @@ impl Lowering<'_> {
         negated: bool,
     ) -> Result<Any, Refusal> {
         let at = place(expr);
+        if let [Expr::Function(function)] = list
+            && let Some(found) = self.in_codes(expr, function, negated)
+        {
+            return found;
+        }
         if list.is_empty() {
             return Err(Refusal::at(at, "IN needs a list"));
         }
         self.node(list.len(), at)?;
         let value = match self.any(expr)? {
+            // The list says of which type NULL is.
+            Any::Null if list.iter().all(|i| text_literal(i).is_some()) => Any::Text(Text::Null),
             Any::Null => Any::Num(Num::Null),
             other => other,
         };
@@ -164,11 +301,7 @@ impl Lowering<'_> {
                     .iter()
                     .map(|item| match text_literal(item) {
                         Some(text) => self.listed(column, text, place(item)),
-                        None => self.quoted(expr, item).and(Err(Refusal::at(
-                            place(item),
-                            "IN takes a list of texts here",
-                        )
-                        .suggest("texts stand in single quotes"))),
+                        None => self.quoted(expr, item).and(Err(of_texts(item))),
                     })
                     .collect::<Result<_, _>>()?;
                 Ok(Any::Bool(Bool::Among {
@@ -177,36 +310,76 @@ impl Lowering<'_> {
                     negated,
                 }))
             }
-            Any::Num(value) => {
-                let mut numbers = Vec::with_capacity(list.len());
-                for item in list {
-                    match self.any(item)? {
-                        Any::Num(Num::Literal(v)) => numbers.push(v),
-                        _ => {
-                            return Err(Refusal::at(
-                                place(item),
-                                "IN takes a list of plain numbers",
-                            ));
-                        }
-                    }
-                }
-                numbers.sort_by(f64::total_cmp);
-                numbers.dedup();
-                Ok(Any::Bool(Bool::InNumbers {
+            Any::Text(value) => {
+                let texts = list.iter().map(|item| match text_literal(item) {
+                    Some(text) => Ok(text.to_owned()),
+                    None => Err(of_texts(item)),
+                });
+                let among = Bool::InTexts {
                     value: Box::new(value),
-                    list: numbers,
-                    negated,
-                }))
+                    list: texts.collect::<Result<_, _>>()?,
+                };
+                Ok(Any::Bool(self.maybe_not(among, negated)))
+            }
+            Any::Num(value) => {
+                let what = "IN takes a list of plain numbers";
+                self.in_numbers(value, list, negated, |item| match item {
+                    Any::Num(Num::Literal(v)) => Ok(v),
+                    _ => Err(what),
+                })
+            }
+            Any::Date(value) => {
+                let what = "IN takes a list of days, such as DATE '2020-01-31'";
+                self.in_numbers(value, list, negated, |item| match item {
+                    Any::Date(Num::Day(day)) => Ok(f64::from(day)),
+                    _ => Err(what),
+                })
             }
             Any::Bool(_) | Any::Null => Err(Refusal::at(
                 at,
-                "IN takes a number or a category on its left",
+                "IN takes a number, a day, a category or a text on its left",
             )),
         }
     }
+
+    fn in_numbers(
+        &mut self,
+        value: Num,
+        list: &[Expr],
+        negated: bool,
+        number: impl Fn(Any) -> Result<f64, &'static str>,
+    ) -> Result<Any, Refusal> {
+        let days = crate::expr::is_date(&value, &self.scope);
+        let mut numbers = Vec::with_capacity(list.len());
+        for item in list {
+            let mut found = self.any(item)?;
+            if days {
+                found = self.day_if_text(found, item)?;
+            }
+            numbers.push(number(found).map_err(|what| Refusal::at(place(item), what))?);
+        }
+        numbers.sort_by(f64::total_cmp);
+        numbers.dedup();
+        Ok(Any::Bool(Bool::InNumbers {
+            value: Box::new(value),
+            list: numbers,
+            negated,
+        }))
+    }
 }
 
-fn text_literal(expr: &Expr) -> Option<&str> {
+fn of_texts(item: &Expr) -> Refusal {
+    Refusal::at(place(item), "IN takes a list of texts here")
+        .suggest("texts stand in single quotes")
+}
+
+/// The first so many, each boxed.
+fn boxes<T: Clone, const N: usize>(list: Vec<T>, missing: T) -> [Box<T>; N] {
+    let mut list = list.into_iter();
+    std::array::from_fn(|_| Box::new(list.next().unwrap_or_else(|| missing.clone())))
+}
+
+pub(super) fn text_literal(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Value(ValueWithSpan {
             value: Value::SingleQuotedString(text),

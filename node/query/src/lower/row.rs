@@ -4,38 +4,23 @@ use obscura_model::schema::Domain;
 use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::tokenizer::Location;
 
-use super::aggregate::{Call, call, expression};
-use super::{Lowering, advice, not_part, place};
-use crate::expr::{Any, Arith, Bool, Case, Comparison, Num};
+use super::compare::Sides;
+use super::{Lowering, advice, labels, not_part, place};
+use crate::expr::{Any, Arith, Bool, Case, Comparison, Num, Same, Text, same};
 use crate::limits::shown;
 use crate::refusal::Refusal;
 
 impl Lowering<'_> {
     /// A condition.
     pub(super) fn condition(&mut self, expr: &Expr) -> Result<Bool, Refusal> {
-        match self.any(expr)? {
-            Any::Bool(b) => Ok(b),
-            Any::Null => Ok(Bool::Null),
-            Any::Num(_) | Any::Category(_) => {
-                Err(Refusal::at(place(expr), "a condition is wanted here")
-                    .suggest("compare it with something"))
-            }
-        }
+        let value = self.any(expr)?;
+        as_condition(value, place(expr))
     }
 
-    fn number(&mut self, expr: &Expr) -> Result<Num, Refusal> {
-        match self.any(expr)? {
-            Any::Num(n) => Ok(n),
-            Any::Null => Ok(Num::Null),
-            Any::Bool(_) => Err(Refusal::at(place(expr), "a number is wanted here")
-                .suggest("write CASE WHEN ... THEN 1 ELSE 0 END")),
-            Any::Category(_) => Err(Refusal::at(place(expr), "a number is wanted here")
-                .suggest("a category is compared with texts from its list only")),
-        }
-    }
-
-    fn boxed(&mut self, expr: &Expr) -> Result<Box<Num>, Refusal> {
-        self.number(expr).map(Box::new)
+    /// A number.
+    pub(super) fn number(&mut self, expr: &Expr) -> Result<Num, Refusal> {
+        let value = self.any(expr)?;
+        as_number(value, place(expr))
     }
 
     /// Any row expression.
@@ -45,7 +30,10 @@ impl Lowering<'_> {
             .node(1, Location::empty())
             .and_then(|()| self.dispatch(expr));
         self.depth -= 1;
-        result
+        Ok(match result? {
+            Any::Bool(condition) => Any::Bool(labels::decided(condition, &self.scope)),
+            other => other,
+        })
     }
 
     fn dispatch(&mut self, expr: &Expr) -> Result<Any, Refusal> {
@@ -53,14 +41,7 @@ impl Lowering<'_> {
             Expr::Nested(inner) => self.any(inner),
             Expr::Identifier(ident) => {
                 let column = self.column(ident)?;
-                Ok(match self.scope.get(column).map(|c| &c.domain) {
-                    Some(Domain::Category {
-                        values: _,
-                        other: _,
-                    }) => Any::Category(column),
-                    Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
-                    _ => Any::Num(Num::Column(column)),
-                })
+                Ok(self.any_column(column))
             }
             Expr::Value(ValueWithSpan { value, span }) => plain_value(value, span.start),
             Expr::UnaryOp { op, expr: inner } => self.unary(*op, inner, expr),
@@ -74,19 +55,18 @@ impl Lowering<'_> {
                 negated,
                 low,
                 high,
-            } => Ok(Any::Bool(Bool::Between {
-                value: self.boxed(expr)?,
-                low: self.boxed(low)?,
-                high: self.boxed(high)?,
-                negated: *negated,
-            })),
+            } => self.between(expr, low, high, *negated),
             Expr::InList {
                 expr,
                 list,
                 negated,
             } => self.in_list(expr, list, *negated),
-            Expr::IsNull(inner) => self.is_null(inner, false),
-            Expr::IsNotNull(inner) => self.is_null(inner, true),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => self.is_null(inner, false),
+            Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => self.is_null(inner, true),
+            Expr::IsTrue(inner) => self.is(inner, true, false),
+            Expr::IsNotTrue(inner) => self.is(inner, true, true),
+            Expr::IsFalse(inner) => self.is(inner, false, false),
+            Expr::IsNotFalse(inner) => self.is(inner, false, true),
             Expr::Case {
                 case_token: _,
                 end_token: _,
@@ -99,13 +79,36 @@ impl Lowering<'_> {
                 else_result.as_deref(),
                 place(expr),
             ),
-            Expr::Function(function) => self.function(call(function)?, place(expr)),
             Expr::CompoundIdentifier(_) => Err(Refusal::at(
                 place(expr),
                 "a name with a dot is not part of the query language",
             )
             .suggest("write the column's name alone")),
-            _ => Err(self.without_rule(expr)),
+            other => self.applied(other),
+        }
+    }
+
+    /// A column by what its domain says it holds.
+    fn any_column(&self, column: usize) -> Any {
+        match self.scope.get(column).map(|c| &c.domain) {
+            Some(Domain::Category {
+                values: _,
+                other: _,
+            }) => Any::Category(column),
+            Some(Domain::Boolean) => Any::Bool(Bool::Column(column)),
+            Some(Domain::Date { first: _, last: _ }) => Any::Date(Num::Column(column)),
+            Some(Domain::Text { most_characters: _ }) => Any::Text(Text::Column(column)),
+            Some(
+                Domain::Integer {
+                    lowest: _,
+                    highest: _,
+                }
+                | Domain::Number {
+                    lowest: _,
+                    highest: _,
+                },
+            )
+            | None => Any::Num(Num::Column(column)),
         }
     }
 
@@ -125,15 +128,15 @@ impl Lowering<'_> {
         let mut leftmost = expr;
         while let Expr::BinaryOp { left, op, right } = leftmost {
             // A comparison ends the walk: both of its sides matter at once.
-            if comparison(op).is_some() {
+            if Sides::of(op).is_some() {
                 break;
             }
             links.push((op, right));
             leftmost = left;
         }
         let mut so_far = match leftmost {
-            Expr::BinaryOp { left, op, right } => match comparison(op) {
-                Some(comparison) => self.compare(comparison, left, right)?,
+            Expr::BinaryOp { left, op, right } => match Sides::of(op) {
+                Some(sides) => self.sides(sides, left, right)?,
                 None => return Err(not_part(place(leftmost), &shown(&op.to_string()))),
             },
             other => self.any(other)?,
@@ -154,28 +157,40 @@ impl Lowering<'_> {
         at: Location,
     ) -> Result<Any, Refusal> {
         if let Some(arith) = arithmetic(op) {
-            let left = match left {
-                Any::Num(n) => n,
-                Any::Null => Num::Null,
-                Any::Bool(_) | Any::Category(_) => {
-                    return Err(Refusal::at(at, "a number is wanted here"));
-                }
-            };
-            return Ok(Any::Num(Num::chain(left, arith, self.number(right)?)));
+            return self.calculated(left, arith, right, at);
+        }
+        if matches!(op, BinaryOperator::StringConcat) {
+            return self.joined_texts(left, right, at);
         }
         let joined: fn(Bool, Bool) -> Bool = match op {
             BinaryOperator::And => Bool::and,
             BinaryOperator::Or => Bool::or,
             other => return Err(not_part(place(right), &shown(&other.to_string()))),
         };
-        let left = match left {
-            Any::Bool(b) => b,
-            Any::Null => Bool::Null,
-            Any::Num(_) | Any::Category(_) => {
-                return Err(Refusal::at(at, "a condition is wanted here"));
-            }
-        };
+        let left = as_condition(left, at)?;
         Ok(Any::Bool(joined(left, self.condition(right)?)))
+    }
+
+    fn calculated(
+        &mut self,
+        left: Any,
+        arith: Arith,
+        right: &Expr,
+        at: Location,
+    ) -> Result<Any, Refusal> {
+        if let Expr::Interval(interval) = right {
+            return self.interval(left, arith, interval, at);
+        }
+        let place = place(right);
+        match (left, self.any(right)?) {
+            (left @ Any::Date(_), right) | (left, right @ Any::Date(_)) => {
+                self.day_arithmetic(left, arith, right, at)
+            }
+            (left, right) => {
+                let (left, right) = (as_number(left, at)?, as_number(right, place)?);
+                Ok(Any::Num(Num::chain(left, arith, right)))
+            }
+        }
     }
 
     fn is_null(&mut self, inner: &Expr, negated: bool) -> Result<Any, Refusal> {
@@ -189,6 +204,14 @@ impl Lowering<'_> {
         }))
     }
 
+    fn is(&mut self, inner: &Expr, truth: bool, negated: bool) -> Result<Any, Refusal> {
+        Ok(Any::Bool(Bool::Is {
+            value: Box::new(self.condition(inner)?),
+            truth,
+            negated,
+        }))
+    }
+
     fn case(
         &mut self,
         operand: Option<&Expr>,
@@ -196,102 +219,78 @@ impl Lowering<'_> {
         otherwise: Option<&Expr>,
         at: Location,
     ) -> Result<Any, Refusal> {
-        let mut arms: Vec<(Bool, Any)> = Vec::with_capacity(conditions.len());
+        let mut tests: Vec<Bool> = Vec::with_capacity(conditions.len());
+        let mut results: Vec<Any> = Vec::with_capacity(conditions.len() + 1);
         for CaseWhen { condition, result } in conditions {
-            let condition = match operand {
+            tests.push(match operand {
                 None => self.condition(condition)?,
                 // Lowered again for each arm, so that the count of nodes sees every copy.
-                Some(operand) => match self.compare(Comparison::Equal, operand, condition)? {
-                    Any::Bool(b) => b,
-                    _ => Bool::Null,
-                },
-            };
-            arms.push((condition, self.any(result)?));
+                Some(operand) => {
+                    let equal = self.compare(Comparison::Equal, operand, condition)?;
+                    match equal {
+                        Any::Bool(b) => labels::decided(b, &self.scope),
+                        _ => Bool::Null,
+                    }
+                }
+            });
+            results.push(self.any(result)?);
         }
-        let otherwise = match otherwise {
-            Some(expr) => Some(self.any(expr)?),
-            None => None,
-        };
-        let results = arms.iter().map(|(_, r)| r).chain(otherwise.as_ref());
-        let truth = results.clone().any(|r| matches!(r, Any::Bool(_)));
-        if results.clone().any(|r| matches!(r, Any::Category(_))) {
-            return Err(Refusal::at(
-                at,
-                "CASE gives numbers or conditions, not categories",
-            ));
+        if let Some(expr) = otherwise {
+            results.push(self.any(expr)?);
         }
-        if truth {
-            assemble(arms, otherwise, as_bool).map(|c| Any::Bool(Bool::Case(c)))
-        } else {
-            assemble(arms, otherwise, as_num).map(|c| Any::Num(Num::Case(c)))
-        }
-        .ok_or_else(|| Refusal::at(at, "the results of CASE are not all of one type"))
+        self.chosen(tests, results, at)
     }
 
-    fn function(&mut self, call: Call<'_>, at: Location) -> Result<Any, Refusal> {
-        let Call {
-            name,
-            distinct,
-            arguments,
-        } = call;
-        let make: fn(Vec<Num>) -> Num = match name.as_str() {
-            "LEAST" => Num::Least,
-            "GREATEST" => Num::Greatest,
-            "COUNT" | "SUM" | "AVG" => {
-                return Err(
-                    Refusal::at(at, format!("{name} cannot stand inside an expression"))
-                        .suggest("release it as an output and compute with the released number"),
-                );
-            }
-            other => {
-                let refusal = not_part(at, &format!("the function {}", shown(other)));
-                return Err(refusal.suggest(advice::function(other)));
-            }
-        };
-        if distinct {
-            return Err(not_part(at, "DISTINCT here"));
-        }
-        if arguments.is_empty() {
-            return Err(Refusal::at(at, format!("{name} needs numbers")));
-        }
-        let mut numbers = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            numbers.push(self.number(expression(argument)?)?);
-        }
-        Ok(Any::Num(make(numbers)))
+    /// A CASE of lowered parts: one result more than tests is that of ELSE.
+    pub(super) fn chosen(
+        &self,
+        tests: Vec<Bool>,
+        results: Vec<Any>,
+        at: Location,
+    ) -> Result<Any, Refusal> {
+        let last = results.len() > tests.len();
+        let typed = same(results, &self.scope);
+        let typed =
+            typed.ok_or_else(|| Refusal::at(at, "the results of CASE are not all of one type"))?;
+        Ok(match typed {
+            Same::Nums(list) => Any::Num(Num::Case(assemble(tests, list, last))),
+            Same::Dates(list) => Any::Date(Num::Case(assemble(tests, list, last))),
+            Same::Bools(list) => Any::Bool(Bool::Case(assemble(tests, list, last))),
+            Same::Texts(list) => Any::Text(Text::Case(assemble(tests, list, last))),
+        })
     }
 }
 
-fn assemble<T>(
-    arms: Vec<(Bool, Any)>,
-    otherwise: Option<Any>,
-    typed: fn(Any) -> Option<T>,
-) -> Option<Case<T>> {
-    let arms = arms
-        .into_iter()
-        .map(|(condition, result)| Some((condition, typed(result)?)))
-        .collect::<Option<Vec<_>>>()?;
-    let otherwise = match otherwise {
-        Some(value) => Some(Box::new(typed(value)?)),
-        None => None,
+fn assemble<T>(tests: Vec<Bool>, mut results: Vec<T>, last: bool) -> Case<T> {
+    let otherwise = if last { results.pop() } else { None };
+    Case {
+        arms: tests.into_iter().zip(results).collect(),
+        otherwise: otherwise.map(Box::new),
+    }
+}
+
+/// A value where a condition must stand.
+pub(super) fn as_condition(value: Any, at: Location) -> Result<Bool, Refusal> {
+    match value {
+        Any::Bool(b) => Ok(b),
+        Any::Null => Ok(Bool::Null),
+        Any::Num(_) | Any::Date(_) | Any::Text(_) | Any::Category(_) => {
+            Err(Refusal::at(at, "a condition is wanted here").suggest("compare it with something"))
+        }
+    }
+}
+
+/// A value where a number must stand.
+pub(super) fn as_number(value: Any, at: Location) -> Result<Num, Refusal> {
+    let suggestion = match value {
+        Any::Num(n) => return Ok(n),
+        Any::Null => return Ok(Num::Null),
+        Any::Bool(_) => advice::NUMBER_FROM_TRUTH,
+        Any::Date(_) => advice::NUMBER_FROM_DATE,
+        Any::Text(_) => advice::NUMBER_FROM_TEXT,
+        Any::Category(_) => advice::NUMBER_FROM_CATEGORY,
     };
-    Some(Case { arms, otherwise })
-}
-
-fn as_num(value: Any) -> Option<Num> {
-    match value {
-        Any::Num(n) => Some(n),
-        Any::Null => Some(Num::Null),
-        Any::Bool(_) | Any::Category(_) => None,
-    }
-}
-
-fn as_bool(value: Any) -> Option<Bool> {
-    match value {
-        Any::Bool(b) => Some(b),
-        Any::Null => Some(Bool::Null),
-        Any::Num(_) | Any::Category(_) => None,
-    }
+    Err(Refusal::at(at, "a number is wanted here").suggest(suggestion))
 }
 
 fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
@@ -310,10 +309,7 @@ fn plain_value(value: &Value, at: Location) -> Result<Any, Refusal> {
         }
         Value::Boolean(truth) => Ok(Any::Bool(Bool::Literal(*truth))),
         Value::Null => Ok(Any::Null),
-        Value::SingleQuotedString(_) => Err(Refusal::at(
-            at,
-            "a text can only be compared with a category column",
-        )),
+        Value::SingleQuotedString(text) => Ok(Any::Text(Text::Literal(text.clone()))),
         other => Err(not_part(at, &shown(&other.to_string()))),
     }
 }
@@ -324,18 +320,7 @@ fn arithmetic(op: &BinaryOperator) -> Option<Arith> {
         BinaryOperator::Minus => Some(Arith::Subtract),
         BinaryOperator::Multiply => Some(Arith::Multiply),
         BinaryOperator::Divide => Some(Arith::Divide),
-        _ => None,
-    }
-}
-
-fn comparison(op: &BinaryOperator) -> Option<Comparison> {
-    match op {
-        BinaryOperator::Eq => Some(Comparison::Equal),
-        BinaryOperator::NotEq => Some(Comparison::NotEqual),
-        BinaryOperator::Lt => Some(Comparison::Less),
-        BinaryOperator::LtEq => Some(Comparison::LessOrEqual),
-        BinaryOperator::Gt => Some(Comparison::Greater),
-        BinaryOperator::GtEq => Some(Comparison::GreaterOrEqual),
+        BinaryOperator::Modulo => Some(Arith::Remainder),
         _ => None,
     }
 }

@@ -306,7 +306,11 @@ fn keeps_unit(value: &Num) -> bool {
     match value {
         Num::Column(_) | Num::Literal(_) | Num::Null => true,
         Num::Least(list) | Num::Greatest(list) => list.iter().all(keeps_unit),
-        Num::Negate(_) | Num::Chain { first: _, rest: _ } | Num::Case(_) => false,
+        Num::Negate(_)
+        | Num::Chain { first: _, rest: _ }
+        | Num::Case(_)
+        | Num::Day(_)
+        | Num::Call(_) => false,
     }
 }
 

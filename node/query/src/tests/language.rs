@@ -240,28 +240,22 @@ const REFUSED: &[(&str, &str)] = &[
         "COUNT, SUM or AVG",
     ),
     ("SELECT SUM(COUNT(*)) FROM patients", "inside an expression"),
-    // C02, C03, C05
-    ("SELECT SUM(CAST(age AS TINYINT)) FROM patients", "a cast"),
+    // C02, C05
     (
-        "SELECT COUNT(*) FROM patients WHERE CAST(sex AS BIGINT) = 1",
+        "SELECT SUM(CAST(age AS DECIMAL(3, 1))) FROM patients",
         "a cast",
     ),
-    ("SELECT SUM(abs(age)) FROM patients", "'ABS'"),
+    (
+        "SELECT SUM(arrow_cast(age, 'Int8')) FROM patients",
+        "'ARROW_CAST'",
+    ),
+    (
+        "SELECT COUNT(*) FROM patients WHERE to_timestamp(ward) > 3",
+        "'TO_TIMESTAMP'",
+    ),
     (
         "SELECT COUNT(*) FROM patients WHERE regexp_like('a', sex)",
-        "'REGEXP_LIKE'",
-    ),
-    (
-        "SELECT COUNT(*) FROM patients WHERE sex LIKE 'F%'",
-        "pattern",
-    ),
-    (
-        "SELECT COUNT(*) FROM patients WHERE 5 % (age-42) = 0",
-        "'%'",
-    ),
-    (
-        "SELECT COUNT(*) FROM patients WHERE sex || 'x' = 'Fx'",
-        "'||'",
+        "a text in quotes",
     ),
     (
         "SELECT COUNT(*) FROM patients WHERE age::text = '1'",
@@ -310,24 +304,18 @@ const REFUSED: &[(&str, &str)] = &[
         "SELECT COUNT(*) FROM patients WHERE sex = 'Q'",
         "not on the list",
     ),
-    ("SELECT COUNT(*) FROM patients WHERE sex > 'F'", "no order"),
     (
         "SELECT COUNT(*) FROM patients WHERE age = 'F'",
         "only a category",
     ),
     (
-        "SELECT COUNT(*) FROM patients WHERE sex = region",
-        "texts from its list",
-    ),
-    (
-        "SELECT COUNT(*) FROM patients WHERE sex = NULL",
-        "texts from its list",
-    ),
-    (
         "SELECT COUNT(*) FROM patients WHERE age IN (1, age)",
         "plain numbers",
     ),
-    ("SELECT COUNT(*) FROM patients WHERE 'F'", "category column"),
+    (
+        "SELECT COUNT(*) FROM patients WHERE 'F'",
+        "a condition is wanted",
+    ),
     (
         "SELECT SUM(CASE WHEN smoker THEN 1 ELSE TRUE END) AS s FROM patients",
         "one type",
@@ -339,10 +327,6 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("SELECT COUNT(*) FROM patients WHERE age = $1", ""),
     ("SELECT COUNT(*) FROM patients WHERE age = x'41'", ""),
-    (
-        "SELECT COUNT(*) FROM patients WHERE age IS DISTINCT FROM 3",
-        "this expression",
-    ),
     (
         "SELECT COUNT(*) FROM patients WHERE (age, bmi) = (1, 2)",
         "a list of values",

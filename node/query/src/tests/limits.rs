@@ -50,8 +50,36 @@ fn flat_and_nested_bombs_are_refused() {
         refused(&count(&format!("smoker {}", repeat("IS NULL ", n + 50))));
         refused(&count(&format!("age {}> 1", repeat("BETWEEN 1 AND 2 ", n))));
         refused(&count(&format!("{}1", repeat("age IN (1) = ", n))));
+        refused(&count(&format!("{}age > 1", repeat("~ ", n))));
+        refused(&count(&format!("{}age > 1", repeat("INTERVAL ", n))));
+        refused(&count(&format!("ward {}", repeat("LIKE 'a' ", n))));
+        refused(&count(&format!(
+            "ward{} = 'a'",
+            repeat(" AT TIME ZONE 'x'", n)
+        )));
+        refused(&count(&format!("ward{} = 'a'", repeat(" COLLATE x", n))));
+        refused(&count(&format!(
+            "{}age{} > 1",
+            repeat("CAST(", n),
+            repeat(" AS BIGINT)", n)
+        )));
+        refused(&count(&format!(
+            "{}ward{}",
+            repeat("ward IN CODELIST(", n),
+            repeat(")", n)
+        )));
+        refused(&count(&format!(
+            "ward {}",
+            repeat("IS DISTINCT FROM 1 ", n)
+        )));
     }
     for n in [1_100, 2_000, 20_000] {
+        refused(&count(&format!("ward{} = 'a'", repeat("||'a'", n))));
+        refused(&count(&format!("age{} = 1", repeat(" % 2", n))));
+        refused(&count(&format!(
+            "ward ~ 'a'{}",
+            repeat(" OR ward ~ 'a'", n)
+        )));
         refused(&format!(
             "SELECT SUM(1{}) AS s FROM patients",
             repeat("+1", n)
@@ -86,9 +114,21 @@ fn a_simple_case_cannot_multiply_what_it_compares() {
 }
 
 #[test]
+fn the_number_of_patterns_is_bounded() {
+    let many = |n| count(&format!("ward LIKE 'a'{}", repeat(" OR ward LIKE 'a'", n)));
+    parse(&many(50)).unwrap();
+    let refusal = parse(&many(120)).unwrap_err();
+    assert!(refusal.to_string().contains("too large"), "{refusal}");
+}
+
+#[test]
 fn long_flat_queries_within_the_limits_are_accepted() {
     let sum = format!("SELECT SUM(age{}) AS s FROM patients", repeat(" + 1", 990));
     assert_eq!(parse(&sum).unwrap().canonical(), sum);
+    let texts = format!("ward{} = 'a'", repeat(" || 'a'", 990));
+    parse(&count(&texts)).unwrap();
+    let differing = format!("age{} IS DISTINCT FROM 3", repeat(" + 1", 980));
+    parse(&count(&differing)).unwrap();
     let any = format!("age = 1{}", repeat(" OR age = 1", 490));
     parse(&count(&any)).unwrap();
     parse(&count(&format!(

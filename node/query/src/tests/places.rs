@@ -81,19 +81,19 @@ const TABLE: &[(&str, &str, &str)] = &[
         "write its number here",
     ),
     (
-        "SELECT COUNT(*) FROM patients WHERE sex ~LIKE 'F%'",
+        "SELECT COUNT(*) FROM patients WHERE sex ~SIMILAR TO 'F%'",
         "pattern",
-        "with IN",
+        "REGEXP_LIKE",
     ),
     (
-        "SELECT SUM(~CAST(age AS INT)) AS s FROM patients",
+        "SELECT SUM(~CAST(age AS DECIMAL)) AS s FROM patients",
         "a cast",
-        "the column alone",
+        "BIGINT",
     ),
     (
-        "SELECT SUM(~abs(age)) AS s FROM patients",
-        "'ABS'",
-        "GREATEST(x, -x)",
+        "SELECT SUM(~square(age)) AS s FROM patients",
+        "'SQUARE'",
+        "POWER(x, 2)",
     ),
     ("SELECT SUM(~(age FROM patients", "never closed", ""),
     (

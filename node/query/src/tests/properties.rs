@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array,
+};
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Domain;
 use proptest::prelude::*;
@@ -42,6 +44,7 @@ fn nums() -> impl Strategy<Value = Num> {
             Arith::Subtract,
             Arith::Multiply,
             Arith::Divide,
+            Arith::Remainder,
         ]);
         let list = prop::collection::vec(inner.clone(), 1..4);
         let arms = prop::collection::vec((simple_bools(inner.clone()), inner.clone()), 1..3);
@@ -166,7 +169,7 @@ fn rows() -> impl Strategy<Value = Vec<Vec<Field>>> {
     prop::collection::vec(row, 1..6)
 }
 
-fn batch(rows: &[Vec<Field>]) -> Batch {
+pub(super) fn batch(rows: &[Vec<Field>]) -> Batch {
     let columns = (0..rows[0].len()).map(|c| {
         let cells = rows.iter().map(|r| r[c]);
         let array: ArrayRef = match rows[0][c] {
@@ -180,6 +183,10 @@ fn batch(rows: &[Vec<Field>]) -> Batch {
             }))),
             Field::Truth(_) => Arc::new(BooleanArray::from_iter(cells.map(|f| match f {
                 Field::Truth(v) => v,
+                _ => None,
+            }))),
+            Field::Text(_) => Arc::new(StringArray::from_iter(cells.map(|f| match f {
+                Field::Text(v) => v,
                 _ => None,
             }))),
         };
@@ -247,6 +254,7 @@ proptest! {
                 prop_assert!(held(Arith::Subtract, x - y));
                 prop_assert!(held(Arith::Multiply, x * y));
                 prop_assert!(y == 0.0 || held(Arith::Divide, x / y));
+                prop_assert!(y == 0.0 || held(Arith::Remainder, x % y));
             }
         }
     }
@@ -278,6 +286,7 @@ proptest! {
                 Field::Number(v) => v.is_none(),
                 Field::Code(v) => v.is_none(),
                 Field::Truth(v) => v.is_none(),
+                Field::Text(v) => v.is_none(),
             };
             // What the description says is never missing is not, in a stored table.
             let promised = description.columns().iter().enumerate().all(|(i, c)| {

@@ -1,6 +1,11 @@
 //! The same expressions, one row at a time, without Arrow: what SQL's three-valued logic says.
 
-use crate::expr::{Any, Arith, Bool, Comparison, Num};
+mod calendar;
+mod call;
+
+use crate::expr::{Any, Arith, Bool, Comparison, Num, Text};
+pub(super) use call::REGEXES;
+use call::Value;
 
 /// One row, by described position.
 #[derive(Debug, Clone, Copy)]
@@ -8,6 +13,7 @@ pub(super) enum Field {
     Number(Option<f64>),
     Code(Option<i32>),
     Truth(Option<bool>),
+    Text(Option<&'static str>),
 }
 
 fn defined(v: f64) -> Option<f64> {
@@ -22,6 +28,11 @@ pub(super) fn num(value: &Num, row: &[Field]) -> Option<f64> {
             Field::Number(v) => v,
             _ => panic!("not a number"),
         },
+        Num::Day(day) => Some(f64::from(*day)),
+        Num::Call(call) => match call::value(call, row)? {
+            Value::Number(v) => defined(v),
+            other => panic!("{other:?} is not a number"),
+        },
         Num::Negate(v) => num(v, row).map(|v| -v),
         Num::Chain { first, rest } => rest.iter().fold(num(first, row), |a, (op, b)| {
             let (a, b) = (a?, num(b, row)?);
@@ -31,6 +42,8 @@ pub(super) fn num(value: &Num, row: &[Field]) -> Option<f64> {
                 Arith::Multiply => defined(a * b),
                 Arith::Divide if b == 0.0 => None,
                 Arith::Divide => defined(a / b),
+                Arith::Remainder if b == 0.0 => None,
+                Arith::Remainder => defined(a % b),
             }
         }),
         Num::Case(case) => {
@@ -95,7 +108,36 @@ pub(super) fn bool(value: &Bool, row: &[Field]) -> Option<bool> {
             Field::Code(code) => code.map(|c| positions.contains(&(c as usize)) != *negated),
             _ => panic!("not a category"),
         },
-        Bool::IsNull { value, negated } => Some(any_is_null(value, row) != *negated),
+        Bool::CompareTexts(comparison, a, b) => {
+            let (a, b) = (text(a, row)?, text(b, row)?);
+            let order = a.as_bytes().cmp(b.as_bytes());
+            Some(match comparison {
+                Comparison::Equal => order.is_eq(),
+                Comparison::NotEqual => order.is_ne(),
+                Comparison::Less => order.is_lt(),
+                Comparison::LessOrEqual => order.is_le(),
+                Comparison::Greater => order.is_gt(),
+                Comparison::GreaterOrEqual => order.is_ge(),
+            })
+        }
+        Bool::InTexts { value, list } => text(value, row).map(|t| list.iter().any(|l| *l == t)),
+        Bool::Matches { value, pattern } => text(value, row).map(|t| call::matches(pattern, &t)),
+        Bool::InCodes { value, codes } => text(value, row).map(|t| codes.codes.contains(&t)),
+        Bool::Is {
+            value,
+            truth,
+            negated,
+        } => Some((bool(value, row) == Some(*truth)) != *negated),
+        Bool::Distinct {
+            left,
+            right,
+            negated,
+        } => Some((any(left, row) != any(right, row)) != *negated),
+        Bool::Call(call) => match call::value(call, row)? {
+            Value::Truth(v) => Some(v),
+            other => panic!("{other:?} is not a truth"),
+        },
+        Bool::IsNull { value, negated } => Some(any(value, row).is_none() != *negated),
         Bool::All(list) => list.iter().map(|b| bool(b, row)).reduce(and).unwrap(),
         Bool::Either(list) => {
             let not = |b: Option<bool>| b.map(|b| !b);
@@ -121,11 +163,42 @@ fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     }
 }
 
-fn any_is_null(value: &Any, row: &[Field]) -> bool {
+pub(super) fn text(value: &Text, row: &[Field]) -> Option<String> {
     match value {
-        Any::Num(n) => num(n, row).is_none(),
-        Any::Bool(b) => bool(b, row).is_none(),
-        Any::Category(c) => matches!(row[*c], Field::Code(None)),
-        Any::Null => true,
+        Text::Null => None,
+        Text::Literal(text) => Some(text.clone()),
+        Text::Column(c) => match row[*c] {
+            Field::Text(text) => text.map(str::to_owned),
+            _ => panic!("not a text"),
+        },
+        Text::Category { column, labels } => match row[*column] {
+            Field::Code(code) => code.map(|c| labels[c as usize].clone()),
+            _ => panic!("not a category"),
+        },
+        Text::Case(case) => {
+            for (condition, result) in &case.arms {
+                if bool(condition, row) == Some(true) {
+                    return text(result, row);
+                }
+            }
+            case.otherwise.as_ref().and_then(|o| text(o, row))
+        }
+        Text::Call(call) => match call::value(call, row)? {
+            Value::Text(v) => Some(v),
+            other => panic!("{other:?} is not a text"),
+        },
+    }
+}
+
+pub(super) fn any(value: &Any, row: &[Field]) -> Option<Value> {
+    match value {
+        Any::Num(n) | Any::Date(n) => num(n, row).map(|v| Value::Number(v + 0.0)),
+        Any::Bool(b) => bool(b, row).map(Value::Truth),
+        Any::Text(t) => text(t, row).map(Value::Text),
+        Any::Category(c) => match row[*c] {
+            Field::Code(code) => code.map(|c| Value::Number(f64::from(c))),
+            _ => panic!("not a category"),
+        },
+        Any::Null => None,
     }
 }

@@ -1,0 +1,130 @@
+//! What an expression costs on one row beyond the words and signs of its text, in operators. A
+//! function of the form and of declared lengths.
+
+use super::{Any, Bool, Call, Case, Num, Text, longest};
+use crate::scope::Scope;
+
+/// As many characters of a text cost one operator.
+const CHARACTERS: u64 = 32;
+
+/// Looking up a code among at most 10,000.
+const LOOK_UP: u64 = 16;
+
+/// The extra cost of any expression.
+pub(crate) fn cost_of_any(value: &Any, scope: &Scope) -> u64 {
+    match value {
+        Any::Num(n) | Any::Date(n) => cost_of_num(n, scope),
+        Any::Bool(b) => cost_of_bool(b, scope),
+        Any::Text(t) => of_text(t, scope),
+        Any::Category(_) | Any::Null => 0,
+    }
+}
+
+/// The extra cost of a number.
+pub(crate) fn cost_of_num(value: &Num, scope: &Scope) -> u64 {
+    match value {
+        Num::Null | Num::Literal(_) | Num::Day(_) | Num::Column(_) => 0,
+        Num::Negate(inner) => cost_of_num(inner, scope),
+        Num::Chain { first, rest } => {
+            let rest = sum(rest.iter().map(|(_, n)| cost_of_num(n, scope)));
+            rest.saturating_add(cost_of_num(first, scope))
+        }
+        Num::Case(case) => of_case(case, scope, cost_of_num),
+        Num::Least(list) | Num::Greatest(list) => sum(list.iter().map(|n| cost_of_num(n, scope))),
+        Num::Call(call) => of_call(call, scope),
+    }
+}
+
+/// The extra cost of a condition.
+pub(crate) fn cost_of_bool(value: &Bool, scope: &Scope) -> u64 {
+    match value {
+        Bool::Null | Bool::Literal(_) | Bool::Column(_) => 0,
+        Bool::Compare(_, left, right) => pair(cost_of_num(left, scope), cost_of_num(right, scope)),
+        Bool::Between {
+            value,
+            low,
+            high,
+            negated: _,
+        } => sum([value, low, high].map(|n| cost_of_num(n, scope))),
+        Bool::InNumbers {
+            value,
+            list: _,
+            negated: _,
+        } => cost_of_num(value, scope),
+        Bool::Among {
+            column: _,
+            positions: _,
+            negated: _,
+        } => 0,
+        Bool::CompareTexts(_, left, right) => {
+            let reading = pair(of_text(left, scope), of_text(right, scope));
+            let shorter = longest(left, scope).min(longest(right, scope));
+            reading.saturating_add(pieces(shorter))
+        }
+        Bool::InTexts { value, list: _ } | Bool::InCodes { value, codes: _ } => {
+            let each = pieces(longest(value, scope)).saturating_add(1);
+            pair(of_text(value, scope), each.saturating_mul(LOOK_UP))
+        }
+        Bool::Matches { value, pattern } => {
+            let each = pieces(longest(value, scope)).saturating_add(1);
+            pair(of_text(value, scope), each.saturating_mul(pattern.cost()))
+        }
+        Bool::Is {
+            value,
+            truth: _,
+            negated: _,
+        } => cost_of_bool(value, scope),
+        Bool::Distinct {
+            left,
+            right,
+            negated: _,
+        } => pair(cost_of_any(left, scope), cost_of_any(right, scope)).saturating_add(4),
+        Bool::IsNull { value, negated: _ } => cost_of_any(value, scope),
+        Bool::Call(call) => of_call(call, scope),
+        Bool::All(list) | Bool::Either(list) => sum(list.iter().map(|b| cost_of_bool(b, scope))),
+        Bool::Not(inner) => cost_of_bool(inner, scope),
+        Bool::Case(case) => of_case(case, scope, cost_of_bool),
+    }
+}
+
+fn of_text(value: &Text, scope: &Scope) -> u64 {
+    let inner = match value {
+        Text::Null | Text::Literal(_) | Text::Column(_) => 0,
+        // Its label is written out for each row.
+        Text::Category {
+            column: _,
+            labels: _,
+        } => 2,
+        Text::Case(case) => {
+            let arms = u64::try_from(case.arms.len()).unwrap_or(u64::MAX);
+            let copies = pieces(longest(value, scope)).saturating_mul(arms);
+            of_case(case, scope, of_text).saturating_add(copies)
+        }
+        Text::Call(call) => of_call(call, scope),
+    };
+    pair(inner, pieces(longest(value, scope)))
+}
+
+fn of_call(call: &Call, scope: &Scope) -> u64 {
+    let arguments = sum(call.arguments.iter().map(|a| cost_of_any(a, scope)));
+    arguments.saturating_add(call.function.cost)
+}
+
+fn of_case<T>(case: &Case<T>, scope: &Scope, of: fn(&T, &Scope) -> u64) -> u64 {
+    let arms = case.arms.iter();
+    let arms = sum(arms.map(|(c, r)| pair(cost_of_bool(c, scope), of(r, scope))));
+    let otherwise = case.otherwise.as_ref().map_or(0, |o| of(o, scope));
+    pair(arms, otherwise)
+}
+
+fn pieces(characters: u32) -> u64 {
+    u64::from(characters).div_ceil(CHARACTERS)
+}
+
+fn pair(a: u64, b: u64) -> u64 {
+    a.saturating_add(b)
+}
+
+fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
+}

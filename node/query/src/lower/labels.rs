@@ -1,0 +1,125 @@
+//! Conditions on one category alone are decided for each of its labels when the query is checked,
+//! and become a list of labels: `LOWER(dx) LIKE 'e11%'` is `dx IN ('E11.0', 'E11.9')`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Int32Array, UInt32Array};
+use obscura_model::schema::Domain;
+
+use crate::eval::{Batch, Row};
+use crate::expr::{Bool, cost_of_bool};
+use crate::scope::Scope;
+
+/// The most labels that a condition is written out as.
+const MOST_LABELS: usize = 200;
+
+/// The most work, in operators on labels. What is more stays as it was written. Depends on the
+/// condition alone, so that the canonical text means the same when it is read again.
+const MOST_WORK: u64 = 200_000;
+
+/// The condition as a list of labels, if it is one; otherwise the condition.
+pub(super) fn decided(condition: Bool, scope: &Scope) -> Bool {
+    match positions(&condition, scope) {
+        Some(list) => list,
+        None => condition,
+    }
+}
+
+fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
+    if !is_about_texts(condition) {
+        return None;
+    }
+    let mut columns = BTreeSet::new();
+    condition.columns(&mut columns);
+    let mut columns = columns.into_iter();
+    let (Some(column), None) = (columns.next(), columns.next()) else {
+        return None;
+    };
+    let Domain::Category { values, other: _ } = &scope.get(column)?.domain else {
+        return None;
+    };
+    let work = cost_of_bool(condition, scope).saturating_add(1);
+    let count = i32::try_from(values.len()).ok()?;
+    if work.saturating_mul(u64::try_from(count).ok()?) > MOST_WORK {
+        return None;
+    }
+    // Each label once, and a missing value.
+    let codes: Int32Array = (0..count).map(Some).chain([None]).collect();
+    let rows = u32::try_from(count).ok()?.checked_add(1)?;
+    let mut arrays: Vec<Option<ArrayRef>> = vec![None; scope.columns().len()];
+    *arrays.get_mut(column)? = Some(Arc::new(codes));
+    let batch = Batch {
+        subjects: UInt32Array::from_iter_values(0..rows),
+        columns: arrays,
+    };
+    let found = Row { batch: &batch }.bool(condition).ok()?;
+    // A list is TRUE or FALSE for every label, and missing where the category is.
+    let last = values.len();
+    if found.null_count() != 1 || found.is_valid(last) {
+        return None;
+    }
+    let (yes, no): (BTreeSet<usize>, BTreeSet<usize>) = (0..last).partition(|i| found.value(*i));
+    let negated = no.len() < yes.len();
+    let positions = if negated { no } else { yes };
+    (1..=MOST_LABELS)
+        .contains(&positions.len())
+        .then_some(Bool::Among {
+            column,
+            positions,
+            negated,
+        })
+}
+
+/// Whether a condition is one that texts may be part of, and not a combination of others.
+fn is_about_texts(condition: &Bool) -> bool {
+    match condition {
+        Bool::CompareTexts(_, _, _)
+        | Bool::InTexts { value: _, list: _ }
+        | Bool::Matches {
+            value: _,
+            pattern: _,
+        }
+        | Bool::Compare(_, _, _)
+        | Bool::Between {
+            value: _,
+            low: _,
+            high: _,
+            negated: _,
+        }
+        | Bool::InNumbers {
+            value: _,
+            list: _,
+            negated: _,
+        }
+        | Bool::Call(_) => true,
+        // A code list is shown as what it is.
+        Bool::InCodes { value: _, codes: _ }
+        | Bool::Null
+        | Bool::Literal(_)
+        | Bool::Column(_)
+        | Bool::Among {
+            column: _,
+            positions: _,
+            negated: _,
+        }
+        | Bool::Is {
+            value: _,
+            truth: _,
+            negated: _,
+        }
+        | Bool::Distinct {
+            left: _,
+            right: _,
+            negated: _,
+        }
+        | Bool::IsNull {
+            value: _,
+            negated: _,
+        }
+        | Bool::All(_)
+        | Bool::Either(_)
+        | Bool::Not(_)
+        | Bool::Case(_) => false,
+    }
+}
