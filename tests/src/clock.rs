@@ -15,6 +15,7 @@ pub struct TestClock {
     waited: Mutex<Duration>,
     ahead: AtomicU64,
     real_waits: bool,
+    still: Option<UnixMillis>,
 }
 
 impl TestClock {
@@ -27,6 +28,17 @@ impl TestClock {
             waited: Mutex::default(),
             ahead: AtomicU64::new(0),
             real_waits: false,
+            still: None,
+        }
+    }
+
+    /// Waits for slots are skipped, and the calendar stands still.
+    #[must_use]
+    pub fn standing_still() -> Self {
+        let clock = Self::without_waits();
+        Self {
+            still: Some(clock.today()),
+            ..clock
         }
     }
 
@@ -49,6 +61,9 @@ impl TestClock {
     #[must_use]
     #[allow(clippy::disallowed_methods)] // this is a clock
     pub fn today(&self) -> UnixMillis {
+        if let Some(UnixMillis(still)) = self.still {
+            return UnixMillis(still.saturating_add(self.ahead.load(Ordering::SeqCst)));
+        }
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

@@ -6,6 +6,7 @@
 //! | every test that needs nothing installed | `cargo test -p obscura-tests` |
 //! | also those with strace and with data from outside | the same with `--features system` |
 //! | more kills than the tests make | `cargo run -p obscura-tests --bin kill-campaign 200` |
+//! | more releases for the attacks on time | `cargo run -p obscura-tests --bin attack-campaign 5000` |
 //! | the figures of the documentation | `cargo run -p obscura-tests --bin figures` |
 //!
 //! The last two start `node-under-test` beside them: build the package first.
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod cluster;
 pub mod data;
 pub mod figures;
+pub mod fixture;
 pub mod oracle;
 pub mod people;
 pub mod process;

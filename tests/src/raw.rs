@@ -4,9 +4,11 @@ use anyhow::{Context as _, Result};
 use obscura_client::model::envelope::{Envelope, Reality, SignedMessage};
 use obscura_model::identity::{Role, SigningKey, dns_name};
 use obscura_model::ids::{Digest, KeyId, PartyName, RequestId, UnixMillis};
+use obscura_model::release::SignedRelease;
 use obscura_model::wire;
 use obscura_wire::tls;
 use obscura_wire::v1;
+use prost::Message as _;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 
@@ -39,6 +41,17 @@ pub struct Said {
     pub now: UnixMillis,
     /// Mock or real.
     pub reality: Reality,
+}
+
+/// The signed release in the answer to a run.
+///
+/// # Errors
+///
+/// If there is none in it.
+pub fn released(answer: &SignedMessage) -> Result<SignedRelease> {
+    let answer = v1::RunResponse::decode(answer.body.as_slice())?;
+    let v1::SignedRelease { body, signature } = answer.release.context("no release")?;
+    Ok(SignedRelease { body, signature })
 }
 
 impl Caller {

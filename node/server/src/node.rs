@@ -174,11 +174,10 @@ impl Node {
 
     /// The latest version of every dataset.
     pub fn datasets(&self) -> Result<Vec<DatasetFace>, Error> {
-        self.ledger
-            .datasets(self.now())
-            .into_iter()
-            .map(|view| self.face(view))
-            .collect()
+        let mut views = self.ledger.datasets(self.now());
+        // Not by id: its random part would decide the order.
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views.into_iter().map(|view| self.face(view)).collect()
     }
 
     /// The latest version of the dataset called `name`.

@@ -1,5 +1,6 @@
 //! Building a cluster.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -24,7 +25,8 @@ pub struct Builder {
     delta: f64,
     mode: Mode,
     scientists: Vec<String>,
-    clock: TestClock,
+    clock: Arc<TestClock>,
+    template: Option<PathBuf>,
 }
 
 impl Default for Builder {
@@ -37,7 +39,8 @@ impl Default for Builder {
             delta: 1e-6,
             mode: Mode::Protect,
             scientists: vec!["ada".to_owned()],
-            clock: TestClock::without_waits(),
+            clock: Arc::new(TestClock::without_waits()),
+            template: None,
         }
     }
 }
@@ -93,7 +96,22 @@ impl Builder {
     /// Waits for slots are real.
     #[must_use]
     pub fn with_waits(mut self) -> Self {
-        self.clock = TestClock::with_waits();
+        self.clock = Arc::new(TestClock::with_waits());
+        self
+    }
+
+    /// Everybody's clock; other clusters may have the same.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<TestClock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Every node begins as a copy of this folder, which [`Site::template`] made: same key, same
+    /// empty ledger.
+    #[must_use]
+    pub fn nodes_like(mut self, template: PathBuf) -> Self {
+        self.template = Some(template);
         self
     }
 
@@ -111,14 +129,18 @@ impl Builder {
             mode,
             scientists,
             clock,
+            template,
         } = self;
-        let (folder, clock) = (tempfile::tempdir()?, Arc::new(clock));
+        let folder = tempfile::tempdir()?;
         let consortium = Consortium::new("Test", clock.today())?;
         let named = |s: &String| consortium.issue(Role::Scientist, s);
         let scientists = scientists.iter().map(named).collect::<Result<Vec<_>>>()?;
         let mut started = Vec::new();
         for (number, dataset) in (1..).zip(sites) {
             let who = format!("site-{number}");
+            if let Some(template) = &template {
+                copy(template, &folder.path().join(&who))?;
+            }
             let mut site = Site::prepare(&consortium, folder.path(), &who, dataset, clock.clone())?;
             site.start().await?;
             let owner = site.owner_client().await?;
@@ -141,6 +163,21 @@ impl Builder {
             folder,
         })
     }
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 struct Promise {

@@ -53,9 +53,10 @@ impl Site {
     ) -> Result<Self> {
         let (folder, listener) = (inside.join(who), StdListener::bind("127.0.0.1:0")?);
         listener.set_nonblocking(true)?;
-        // A process of its own would listen elsewhere; this one is handed its listener.
-        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let request = obscura_node::cli::prepare(&folder, &name(who)?, anywhere, clock.as_ref())?;
+        if !folder.exists() {
+            Self::template(&folder, who, clock.as_ref())?;
+        }
+        let request = std::fs::read_to_string(folder.join("node.csr"))?;
         let certificate = consortium.sign(&request, Role::Node, who)?;
         let owner = consortium.issue(Role::Owner, &format!("owner-of-{who}"))?;
         std::fs::write(folder.join("node.pem"), &certificate)?;
@@ -73,6 +74,31 @@ impl Site {
             node: None,
             running: None,
         })
+    }
+
+    /// Makes the folder of a node that nobody knows yet: configuration, key, empty ledger.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn template(folder: &Path, who: &str, clock: &TestClock) -> Result<()> {
+        // A process of its own would listen elsewhere; in this one it is handed its listener.
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        obscura_node::cli::prepare(folder, &name(who)?, anywhere, clock)?;
+        Ok(())
+    }
+
+    /// Registers one more dataset, as the owner.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn add(&self, dataset: &Dataset) -> Result<()> {
+        let file = self.folder.join("import").join(&dataset.file);
+        std::fs::write(file, &dataset.csv)?;
+        let owner = self.owner_client().await?;
+        owner.add_dataset(&dataset.description).await?;
+        Ok(())
     }
 
     /// Where the node listens.

@@ -1,9 +1,23 @@
 //! Attacks on a node through its front door, by somebody with a certificate and patience.
 
+#[path = "attacks/bombs.rs"]
+mod bombs;
+#[path = "attacks/channels.rs"]
+mod channels;
+#[path = "attacks/index.rs"]
+mod index;
+#[path = "attacks/joins.rs"]
+mod joins;
 #[path = "attacks/moments.rs"]
 mod moments;
+#[path = "attacks/numbers.rs"]
+mod numbers;
 #[path = "attacks/requests.rs"]
 mod requests;
+#[path = "attacks/surface.rs"]
+mod surface;
+#[path = "attacks/worlds.rs"]
+mod worlds;
 
 use std::time::Duration;
 

@@ -179,9 +179,7 @@ fn hostile() -> Vec<String> {
         "SELECT SUM(1 / (amount - 42)) FROM visits",
         "SELECT SUM(amount * 1e308 * 1e308) FROM visits",
         "SELECT COUNT(*) OVER () FROM visits",
-        "WITH v AS (SELECT grp FROM visits) SELECT COUNT(*) FROM v",
         "SELECT COUNT(*) FROM visits UNION ALL SELECT COUNT(*) FROM visits",
-        "SELECT COUNT(*) FROM visits HAVING COUNT(*) > 5",
     ];
     let count = |condition: String| format!("SELECT COUNT(*) FROM visits WHERE {condition}");
     let large = [
