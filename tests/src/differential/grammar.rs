@@ -65,8 +65,7 @@ const RULES: &[(&str, &[&str])] = &[
             "{number_column} / {positive}",
             "CASE WHEN {bool} THEN {bounded} ELSE {bounded} END",
             "CASE WHEN {bool} THEN {literal} END",
-            "COALESCE({bounded}, {literal})",
-            "-{bounded}",
+            "-({bounded})",
         ],
     ),
     ("number_column", &["age", "bmi", "income", "year"]),
@@ -80,7 +79,6 @@ const RULES: &[(&str, &[&str])] = &[
             "-({num})",
             "LEAST({num}, {num})",
             "GREATEST({num}, {num}, {literal})",
-            "COALESCE({num}, {num})",
             "CASE WHEN {bool} THEN {num} WHEN {bool} THEN {num} ELSE {num} END",
             "CASE WHEN {bool} THEN {num} END",
         ],
@@ -205,7 +203,7 @@ const PIECES: &[&str] = &[
 ];
 
 /// How deep a text may grow before every rule is ended.
-const DEEPEST: u32 = 5;
+const DEEPEST: u32 = 7;
 
 /// Makes texts.
 pub struct Grammar<'a> {
@@ -252,9 +250,12 @@ impl<'a> Grammar<'a> {
                 .find(|(rule, _)| *rule == name)
                 .map(|(_, a)| *a);
             let alternatives = alternatives.unwrap_or_default();
-            let next = match depth > DEEPEST {
-                true => alternatives.first(),
-                false => alternatives.choose(self.rng),
+            let plain = |form: &&&str| !form.contains('{');
+            let plain: Vec<_> = alternatives.iter().filter(plain).collect();
+            let next = if depth <= DEEPEST {
+                alternatives.choose(self.rng)
+            } else {
+                plain.choose(self.rng).copied().or(alternatives.first())
             };
             let next = self.fill(next.copied().unwrap_or_default(), depth + 1);
             text.push_str(&next);

@@ -1,5 +1,9 @@
 //! Attacks on a node through its front door, by somebody with a certificate and patience.
 
+#[path = "attacks/faults.rs"]
+mod faults;
+#[path = "attacks/ledger.rs"]
+mod ledger;
 #[path = "attacks/moments.rs"]
 mod moments;
 #[path = "attacks/requests.rs"]
