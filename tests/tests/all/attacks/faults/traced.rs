@@ -77,8 +77,8 @@ async fn after_kill(inject: &str, file: &str) -> bool {
             let answer = run(&ada, &lone, &study, 1).await;
             let killed = answer.is_none();
             received.extend(answer.map(|a| (a.body, a.signature)));
-            // Whether it was killed or not, it is gone after this.
-            let _gone = lone.kill().await;
+            // The tracer ends with the node: at once if it was killed, else in good order.
+            let _ended = lone.stop().await;
             killed
         }
     };
@@ -157,7 +157,7 @@ async fn h04_h05_a_node_on_a_failing_disk_stops_and_loses_nothing() {
                 }
             }
             assert!(stopped, "{what}: no call failed");
-            let _gone = lone.kill().await;
+            let _ended = lone.stop().await;
         }
         lone.set_command(plain);
         lone.start().await.unwrap();
