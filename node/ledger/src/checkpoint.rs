@@ -36,6 +36,11 @@ pub(crate) fn write(
     head: Head,
     accounts: &BTreeMap<Account, AccountEntry>,
 ) -> io::Result<()> {
+    place(storage, NAME, &encode(head, accounts))
+}
+
+/// The bytes of the file.
+pub(crate) fn encode(head: Head, accounts: &BTreeMap<Account, AccountEntry>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer
         .raw(MAGIC)
@@ -58,12 +63,16 @@ pub(crate) fn write(
                 .raw(&bytes);
         }
     }
-    let bytes = writer.into_bytes();
-    let unfinished = format!("{NAME}{UNFINISHED}");
+    writer.into_bytes()
+}
+
+/// Gives a file its name only when it is whole and durable.
+pub(crate) fn place(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = format!("{name}{UNFINISHED}");
     let file = storage.create(&unfinished, bytes.len() as u64)?;
-    file.write(0, &bytes)?;
+    file.write(0, bytes)?;
     file.sync()?;
-    storage.rename(&unfinished, NAME)?;
+    storage.rename(&unfinished, name)?;
     storage.sync_folder()
 }
 
@@ -73,7 +82,8 @@ pub(crate) fn read(storage: &dyn Storage) -> Option<Checkpoint> {
     decode(&bytes).ok().flatten()
 }
 
-fn decode(bytes: &[u8]) -> Result<Option<Checkpoint>, InvalidBytes> {
+/// Nothing if a chunk is damaged or the format is unknown.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Checkpoint>, InvalidBytes> {
     let mut reader = Reader::new(bytes);
     let magic = reader.array::<8>("a checkpoint")?;
     let (format, scheme, key) = (

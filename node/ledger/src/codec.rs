@@ -3,10 +3,10 @@
 //! Stored formats are described in `docs/ledger-format.md`. A decoder reads every byte it is given
 //! or refuses; there is no unknown field and no default.
 
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PartyName, PopulationName, ReleaseName, RequestId,
-    StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PartyName, PopulationName, ProjectName,
+    ReleaseName, RequestId, StudyId, UnixMillis,
 };
 
 /// Bytes that are no value of the wanted kind.
@@ -153,7 +153,7 @@ macro_rules! stored_bytes {
         }
     )*};
 }
-stored_bytes!(KeyId: 32, Digest: 32, RequestId: 16, StudyId: 16, DatasetId: 16);
+stored_bytes!(KeyId: 32, Digest: 32, RequestId: 16, StudyId: 16, DatasetId: 16, GrantId: 16);
 
 macro_rules! stored_names {
     ($($name:ident),*) => {$(
@@ -169,7 +169,13 @@ macro_rules! stored_names {
         }
     )*};
 }
-stored_names!(PopulationName, DatasetName, ReleaseName, PartyName);
+stored_names!(
+    PopulationName,
+    DatasetName,
+    ReleaseName,
+    PartyName,
+    ProjectName
+);
 
 impl<const N: usize> Stored for [u8; N] {
     fn write(&self, to: &mut Writer) {
@@ -242,6 +248,25 @@ impl Stored for Rho {
     }
     fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
         Ok(Rho::from_nano(from.get()?))
+    }
+}
+
+/// Units of 10^-18.
+impl Stored for DeltaCharge {
+    fn write(&self, to: &mut Writer) {
+        to.put(&self.units());
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(DeltaCharge::from_units(from.get()?))
+    }
+}
+
+impl<A: Stored, B: Stored> Stored for (A, B) {
+    fn write(&self, to: &mut Writer) {
+        to.put(&self.0).put(&self.1);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok((from.get()?, from.get()?))
     }
 }
 

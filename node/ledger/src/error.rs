@@ -3,14 +3,16 @@
 use std::io;
 
 use obscura_model::exposure::Rho;
-use obscura_model::ids::{DatasetName, KeyId, PopulationName, ReleaseName, StudyId};
+use obscura_model::ids::{
+    DatasetName, GrantId, KeyId, PopulationName, ProjectName, ReleaseName, StudyId,
+};
 use obscura_privacy::InvalidPermit;
 use obscura_privacy::admission;
 
 use crate::codec::InvalidBytes;
 use crate::journal::JournalError;
 use crate::state::InvalidHistory;
-use crate::views::StudyState;
+use crate::views::{GrantState, StudyState};
 
 /// Why the ledger did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -193,12 +195,110 @@ pub enum Refusal {
         /// The price approved.
         approved: Rho,
     },
+    /// The release is not asked for on the terms that were approved.
+    #[error(
+        "release {0} was approved on other terms: ask for it as the study says, or submit the \
+         study again under a new id"
+    )]
+    TermsDiffer(ReleaseName),
+    /// Somebody may have been left out, and the release is wanted complete or not at all.
+    #[error(
+        "the public meters no longer rule out that people are left out of this release, and it \
+         is to run only if nobody is: ask for coverage instead, which tells how many are in it"
+    )]
+    NotComplete,
+    /// No room of delta for keys that are not declared.
+    #[error(
+        "the limit has no room for another release with keys that are not declared: declare the \
+         keys, or ask the data owner"
+    )]
+    NoRoomForKeys,
+    /// No such project.
+    #[error("there is no project {0} at this node; a study opens one by naming it")]
+    NoProject(ProjectName),
+    /// The person is not a member of the project.
+    #[error("the person is not a member of project {0}: ask to join it, and the owner to confirm")]
+    NotAMember(ProjectName),
+    /// The person did not ask to join.
+    #[error("the person has not asked to join project {0}, so there is nothing to confirm")]
+    NotWaiting(ProjectName),
+    /// Neither the project nor scientists in general have a limit.
+    #[error(
+        "no limit is set for project {0} or for every scientist; the data owner has to set one"
+    )]
+    NoProjectLimit(ProjectName),
+    /// No such grant, or not this person's.
+    #[error("there is no grant {0} of yours at this node")]
+    NoGrant(GrantId),
+    /// The id was used for another grant.
+    #[error("the id {0} belongs to another grant; use a fresh one")]
+    GrantExists(GrantId),
+    /// A grant of nothing.
+    #[error("a grant needs columns, at least one release, room for it, and an end that is to come")]
+    GrantTerms,
+    /// The grant is in a state in which it allows nothing.
+    #[error("grant {grant} {}", to_grant(*.state))]
+    GrantState {
+        /// The grant.
+        grant: GrantId,
+        /// Where it stands.
+        state: GrantState,
+    },
+    /// The grant is for another dataset.
+    #[error("grant {0} is for another dataset")]
+    GrantDataset(GrantId),
+    /// A grant reads the newest version only.
+    #[error("a grant lets only the newest version of its dataset be read: ask again")]
+    NotNewest,
+    /// A column that the grant does not have.
+    #[error("the query reads the column {column}, which grant {grant} does not allow")]
+    GrantColumn {
+        /// The grant.
+        grant: GrantId,
+        /// The column.
+        column: String,
+    },
+    /// A second population of a node without the statement that nobody is in both.
+    #[error(
+        "this node has a population already: a second one needs the owner's statement that \
+         nobody is in both"
+    )]
+    NotApart,
+    /// The stored rows are of a population that is no more.
+    #[error("dataset {0} must be ingested again before anything is released from it")]
+    NeedsIngest(DatasetName),
+    /// Two populations cannot be one population twice.
+    #[error("a population cannot be merged with itself")]
+    MergeSelf,
+    /// Somebody of the population that goes is not mapped. For the data owner.
+    #[error("not everybody of population {0} is mapped: map every id, then merge again")]
+    MergeIncomplete(PopulationName),
+    /// The map makes one person of two. For the data owner.
+    #[error("the map makes one person of two: re-key population {0} first, then merge again")]
+    MergeJoins(PopulationName),
+    /// The limit of the merged population is lower than one of those before.
+    #[error("the limit of the merged population must be at least both limits before, in all parts")]
+    MergeLimit,
     /// No such open intent, or it had its rerun.
     #[error("there is no interrupted release at entry {0} that may run again")]
     NoIntent(u64),
     /// The rerun's plan is not the one that was admitted.
     #[error("the release at entry {0} can no longer be planned as it was admitted")]
     IntentDiffers(u64),
+}
+
+/// What a grant in this state says to who uses it.
+const fn to_grant(state: GrantState) -> &'static str {
+    match state {
+        GrantState::Used => "has been used up: ask the owner for another, or submit a study",
+        GrantState::Expired => "is over: ask the owner for another, or submit a study",
+        GrantState::Revoked => "was taken back by the owner: its status says why",
+        GrantState::Suspended => {
+            "is suspended because a release failed twice: ask the owner for another"
+        }
+        // Not refused.
+        GrantState::InForce => "is in force",
+    }
 }
 
 /// What to do before a study in this state gives a release.

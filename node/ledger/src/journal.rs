@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use obscura_model::ids::{KeyId, UnixMillis};
 
+mod compact;
 mod error;
 pub(crate) mod frame;
 pub(crate) mod merkle;
@@ -19,6 +20,7 @@ pub(crate) mod segment;
 pub(crate) mod storage;
 mod stored;
 
+pub(crate) use compact::{Compaction, Due, Marked, due, rewritten};
 pub use error::JournalError;
 pub(crate) use error::failed;
 use frame::{Entry, Frame};
@@ -60,6 +62,8 @@ pub(crate) struct Journal {
     entropy: Entropy,
     segment_bytes: u64,
     segments: Vec<Header>,
+    /// The last mark of a compaction among the records.
+    mark: Option<Marked>,
     current: Arc<dyn StoredFile>,
     tail: Arc<dyn StoredFile>,
     /// Where the next frame goes in the last segment.
@@ -99,6 +103,7 @@ impl Journal {
             before,
             length,
             salt,
+            compacted: None,
         };
         let current = place_segment(&*storage, &header, &[])?;
         Self::start(
@@ -129,7 +134,7 @@ impl Journal {
             end,
             tree,
             last_time,
-            ..
+            mark,
         } = scan(&*storage, id)?;
         let kept = last.get(..end).unwrap_or_default();
         let cut = last
@@ -152,7 +157,7 @@ impl Journal {
             lock,
         )?;
         journal.offset = end as u64;
-        journal.last_time = last_time;
+        (journal.last_time, journal.mark) = (last_time, mark);
         journal.follow_tail()?;
         Ok((journal, cut))
     }
@@ -175,6 +180,7 @@ impl Journal {
             entropy,
             segment_bytes,
             segments,
+            mark: None,
             current,
             tail,
             offset,
@@ -189,6 +195,10 @@ impl Journal {
         &self.storage
     }
 
+    pub(crate) fn segments(&self) -> &[Header] {
+        &self.segments
+    }
+
     pub(crate) fn head(&self) -> Head {
         self.tree.head()
     }
@@ -199,6 +209,10 @@ impl Journal {
 
     pub(crate) fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
         self.tree.inclusion(index, size)
+    }
+
+    pub(crate) fn consistency(&self, first: u64, second: u64) -> Option<Vec<Hash>> {
+        self.tree.consistency(first, second)
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -270,6 +284,7 @@ impl Journal {
                 public_nonce,
                 private_nonce,
                 entry,
+                dropped: None,
             };
             frames.push((length, frame));
         }
@@ -299,6 +314,8 @@ impl Journal {
         frames
             .iter()
             .for_each(|(_, frame)| self.tree.push(frame.leaf()));
+        let mut marks = frames.iter().filter_map(|(_, frame)| Marked::of(frame));
+        self.mark = marks.next_back().or(self.mark);
         self.offset = start + bytes.len() as u64;
         self.last_time = time.unwrap_or(self.last_time);
         self.follow_tail()?;
@@ -322,6 +339,7 @@ impl Journal {
             before: self.tree.head(),
             length,
             salt,
+            compacted: None,
         };
         self.current = place_segment(&*self.storage, &header, &[])?;
         self.segments.push(header);

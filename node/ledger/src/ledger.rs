@@ -23,19 +23,28 @@ use crate::views::{Committed, LogEntry};
 
 mod admit;
 mod commit;
+mod compact;
 mod data;
 mod failure;
+mod grants;
 mod open;
 mod owner;
+mod projects;
 mod show;
 mod studies;
+mod subjects;
 
 pub use admit::{Admission, AdmitRequest, Exposures};
 pub use commit::CommitContext;
-pub use data::{Ingest, NewData, NewPopulation};
+pub use compact::Compacted;
+#[cfg(test)]
+pub(crate) use compact::rehearse;
+pub use data::{Indexed, Ingest, NewData, NewPopulation};
 pub use failure::AfterFailure;
 pub(crate) use open::Place as Site;
 pub use open::Verified;
+#[cfg(test)]
+pub(crate) use open::verify;
 
 /// How many releases lie between two checkpoints of the exposures.
 const CHECKPOINT_EVERY: u32 = 64;
@@ -137,6 +146,14 @@ impl Ledger {
     #[must_use]
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
         self.peek().journal.inclusion(index, size)
+    }
+
+    /// The proof that the journal of the first `second` records begins with its first `first`
+    /// (RFC 9162), for [`crate::consistent`]; nothing if `first` is over `second`, or `second`
+    /// over the number of records.
+    #[must_use]
+    pub fn consistency(&self, first: u64, second: u64) -> Option<Vec<Hash>> {
+        self.peek().journal.consistency(first, second)
     }
 
     /// At most `most` lines of the owner's log, from record `from` on.
@@ -346,6 +363,14 @@ impl Site {
 
 #[cfg(test)]
 impl Ledger {
+    pub(crate) fn head_for_tests(&self, size: u64) -> Option<Head> {
+        self.peek().journal.head_at(size)
+    }
+
+    pub(crate) fn state_for_tests(&self) -> State {
+        self.peek().state.clone()
+    }
+
     /// The exposures of the only population's account.
     pub(crate) fn peek_for_tests(&self) -> Vec<u64> {
         let inner = self.peek();
@@ -356,6 +381,12 @@ impl Ledger {
             .next()
             .map(|a| a.exposures.to_vec())
             .unwrap_or_default()
+    }
+
+    /// The exposures of one account.
+    pub(crate) fn exposures_for_tests(&self, account: &crate::Account) -> Vec<u64> {
+        let inner = self.peek();
+        inner.state.accounts[account].exposures.to_vec()
     }
 
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {

@@ -5,6 +5,7 @@
 //! only then applies. sled and the checkpoints are conveniences that can be deleted at any time.
 //! Nothing here reads a clock or owns randomness: both are arguments.
 
+mod base;
 mod checkpoint;
 mod codec;
 mod error;
@@ -20,18 +21,18 @@ mod tests;
 
 pub use codec::InvalidBytes;
 pub use error::{Error, Refusal};
-pub use journal::merkle::{Hash, Head, includes};
+pub use journal::merkle::{Hash, Head, consistent, includes};
 pub use journal::{Entropy, JournalError};
 pub use ledger::{
-    Admission, AdmitRequest, AfterFailure, CommitContext, Exposures, Ingest, Ledger, NewData,
-    NewPopulation, Verified,
+    Admission, AdmitRequest, AfterFailure, CommitContext, Compacted, Exposures, Indexed, Ingest,
+    Ledger, NewData, NewPopulation, Verified,
 };
 pub use record::{
-    Account, AccountInForce, DatasetVersion, Decision, Intent, LimitSet, NewStudy, RequestKey,
-    Role, Secrets, StudyRelease, SubjectHash,
+    Account, AccountInForce, Authority, DatasetVersion, Decision, Intent, LimitSet, Mark, NewGrant,
+    NewStudy, RequestKey, Role, Secrets, StudyRelease, SubjectHash,
 };
 pub use state::{InvalidHistory, MOST_STOPS};
 pub use views::{
-    AccountView, Committed, DatasetView, LogEntry, OpenIntent, Person, PopulationView, ReleaseRuns,
-    Said, StudyState, StudyView,
+    AccountView, Committed, DatasetView, GrantState, GrantView, LogEntry, Marked, OpenIntent,
+    Person, PopulationView, ProjectView, ReleaseRuns, Said, StudyState, StudyView,
 };

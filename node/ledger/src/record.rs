@@ -5,19 +5,22 @@
 //! length that depends on public facts only. `evidence` is the signed request that led to the
 //! record, opaque, kept for years.
 
-use obscura_model::exposure::{Limit, Rho};
+use obscura_model::exposure::{DeltaCharge, Limit, Rho};
 use obscura_model::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PartyName, PopulationName, ReleaseName, RequestId,
-    StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PartyName, PopulationName, ProjectName,
+    ReleaseName, RequestId, StudyId, UnixMillis,
 };
 use obscura_privacy::Mode;
 use std::fmt;
 
+use crate::journal::Compaction;
+
 mod encoding;
 mod fields;
+mod old;
 mod words;
 
-pub(crate) use encoding::{decode, encode};
+pub(crate) use encoding::{decode, encode, holds_charges};
 pub(crate) use words::{Names, describe, said};
 
 /// What a person may do at a node.
@@ -67,6 +70,9 @@ pub struct LimitSet {
     pub mode: Mode,
     /// The share of the limit that one release may add, in ten-thousandths (1 to 10,000).
     pub largest_share: u16,
+    /// What releases with keys that are not declared may take of delta altogether; nothing, and
+    /// there are none. It comes on top of the limit's own delta.
+    pub delta_keys: DeltaCharge,
     /// The owner's reason.
     pub reason: String,
     /// The signed request.
@@ -94,6 +100,10 @@ pub struct StudyRelease {
     pub price: Rho,
     /// How many request ids may run it; at least 1.
     pub times: u32,
+    /// Whether it runs only while it is publicly known that nobody is left out for lack of room.
+    pub require_complete: bool,
+    /// What each run takes of delta for keys that are not declared.
+    pub delta_keys: DeltaCharge,
 }
 
 /// A study as its scientist submitted it.
@@ -105,6 +115,8 @@ pub struct NewStudy {
     pub digest: Digest,
     /// Who submitted it.
     pub scientist: KeyId,
+    /// The project that it belongs to: its members may run it.
+    pub project: ProjectName,
     /// The dataset version it reads.
     pub dataset: DatasetVersion,
     /// What it releases.
@@ -113,6 +125,77 @@ pub struct NewStudy {
     pub expires: UnixMillis,
     /// The signed request.
     pub evidence: Vec<u8>,
+}
+
+/// A standing grant as its owner gave it: releases without a study. All of it is public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// Its id.
+    pub id: GrantId,
+    /// The project for which it is.
+    pub project: ProjectName,
+    /// Whose it is.
+    pub scientist: KeyId,
+    /// The dataset whose newest version it lets be read.
+    pub dataset: DatasetId,
+    /// The columns that queries may read.
+    pub columns: Vec<String>,
+    /// The most that all its releases together add, in public prices.
+    pub most: Rho,
+    /// How many request ids may use it; at least 1.
+    pub releases: u32,
+    /// Until when it holds.
+    pub expires: UnixMillis,
+    /// The owner's reason.
+    pub reason: String,
+    /// The signed request.
+    pub evidence: Vec<u8>,
+}
+
+/// What allows a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// An approved study.
+    Study {
+        /// The study.
+        study: StudyId,
+        /// The release of the study.
+        release: ReleaseName,
+    },
+    /// A standing grant.
+    Grant {
+        /// The grant.
+        grant: GrantId,
+    },
+}
+
+impl Authority {
+    /// The study, if it is one.
+    #[must_use]
+    pub const fn study(&self) -> Option<StudyId> {
+        match self {
+            Authority::Study { study, .. } => Some(*study),
+            Authority::Grant { .. } => None,
+        }
+    }
+
+    /// The release of the study, if it is one.
+    #[must_use]
+    pub const fn release(&self) -> Option<&ReleaseName> {
+        match self {
+            Authority::Study { release, .. } => Some(release),
+            Authority::Grant { .. } => None,
+        }
+    }
+}
+
+/// Why a subject is left out of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// The person, or the owner for them, does not want to be in studies.
+    Excluded,
+    /// The person's rows are erased with the next version of every dataset.
+    Erased,
 }
 
 /// What an owner says about a study.
@@ -149,16 +232,18 @@ pub struct Intent {
     pub key: RequestKey,
     /// The digest of the request without its envelope.
     pub body_digest: Digest,
-    /// The study that allows it.
-    pub study: StudyId,
-    /// The release of the study.
-    pub release: ReleaseName,
+    /// What allows it.
+    pub authority: Authority,
+    /// The digest of the canonical plan; [`Intent::NO_PLAN`] in the first version of records.
+    pub plan: Digest,
     /// The dataset version it reads.
     pub dataset: DatasetVersion,
     /// The dataset's population.
     pub population: PopulationName,
     /// The public price.
     pub price: Rho,
+    /// What it takes of delta for keys that are not declared, from everybody.
+    pub delta_keys: DeltaCharge,
     /// The standard deviation of each vector's noise, in grid steps.
     pub sigmas: Vec<u64>,
     /// The accounts it adds to: the population, then the dataset if it has its own limit.
@@ -167,6 +252,11 @@ pub struct Intent {
     pub nobody_dropped: bool,
     /// The signed request.
     pub evidence: Vec<u8>,
+}
+
+impl Intent {
+    /// Stands for the plan where none was recorded. No plan has it.
+    pub const NO_PLAN: Digest = Digest::new([0; 32]);
 }
 
 /// The secrets of a population. They never change, so that a subject keeps its index and its rows
@@ -196,10 +286,15 @@ pub(crate) enum Record {
         journal: KeyId,
         created: UnixMillis,
     },
+    /// The charges of releases before the head that it names may be gone; what they added up to
+    /// is in the file whose digest it holds.
+    Compacted(Compaction),
     PopulationCreated {
         name: PopulationName,
         most_subjects: u64,
         capacity: u32,
+        /// The owner's statement that nobody is in another population of the node.
+        apart: bool,
         evidence: Vec<u8>,
         secrets: Secrets,
     },
@@ -273,5 +368,76 @@ pub(crate) enum Record {
     Lifted {
         population: PopulationName,
         evidence: Vec<u8>,
+    },
+    /// Stands before the study or grant that is the first to name the project.
+    ProjectOpened {
+        project: ProjectName,
+        first: KeyId,
+    },
+    JoinAsked {
+        project: ProjectName,
+        person: KeyId,
+        evidence: Vec<u8>,
+    },
+    MemberConfirmed {
+        project: ProjectName,
+        person: KeyId,
+        evidence: Vec<u8>,
+    },
+    MemberRemoved {
+        project: ProjectName,
+        person: KeyId,
+        reason: String,
+        evidence: Vec<u8>,
+    },
+    ProjectLimitSet {
+        project: ProjectName,
+        rho: Rho,
+        evidence: Vec<u8>,
+    },
+    GrantGiven(NewGrant),
+    GrantRevoked {
+        grant: GrantId,
+        reason: String,
+        evidence: Vec<u8>,
+    },
+    GrantSuspended {
+        grant: GrantId,
+        why: String,
+    },
+    /// `hashes` is padded to a multiple of the capacity when encoded.
+    SubjectsMarked {
+        population: PopulationName,
+        capacity: u32,
+        mark: Mark,
+        reason: String,
+        evidence: Vec<u8>,
+        hashes: Vec<SubjectHash>,
+    },
+    /// Padded likewise.
+    SubjectsReadmitted {
+        population: PopulationName,
+        capacity: u32,
+        reason: String,
+        evidence: Vec<u8>,
+        hashes: Vec<SubjectHash>,
+    },
+    /// Old ids and the new ids of the same people; padded likewise.
+    SubjectsRekeyed {
+        population: PopulationName,
+        capacity: u32,
+        evidence: Vec<u8>,
+        pairs: Vec<(SubjectHash, SubjectHash)>,
+    },
+    /// People of `gone` and who they are in `keep`; padded by the capacity of `gone`.
+    PopulationsMerged {
+        keep: PopulationName,
+        gone: PopulationName,
+        capacity: u32,
+        limit: LimitSet,
+        /// What was promised to whoever is in both, converted when it was merged.
+        guarantee: Limit,
+        evidence: Vec<u8>,
+        pairs: Vec<(SubjectHash, SubjectHash)>,
     },
 }

@@ -4,21 +4,27 @@
 //! a record makes sense where it stands, so that a journal written by a faulty program is
 //! noticed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PopulationName, StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PopulationName, ProjectName, StudyId,
+    UnixMillis,
 };
 
 mod apply;
 mod exposures;
+mod populations;
+mod projects;
 mod study;
+mod subjects;
 
 pub(crate) use apply::At;
 pub(crate) use exposures::Charges;
+pub(crate) use projects::{GrantEntry, ProjectEntry};
 pub(crate) use study::{Stage, StudyEntry};
+pub(crate) use subjects::{CannotMove, Subjects};
 
 use crate::record::{Account, DatasetVersion, Intent, LimitSet, Record, RequestKey, Role, Secrets};
 
@@ -47,6 +53,8 @@ pub(crate) struct AccountEntry {
     pub(crate) guarantee: Option<LimitSet>,
     /// The prices of all intents: it never goes down.
     pub(crate) meter: Rho,
+    /// The delta of all intents with keys that are not declared: it never goes down.
+    pub(crate) meter_keys: DeltaCharge,
     pub(crate) releases: u64,
     /// Billionths, by subject index, as long as the population's capacity. Shared with a fold
     /// that reads while nothing can commit.
@@ -57,9 +65,10 @@ pub(crate) struct AccountEntry {
 pub(crate) struct PopulationEntry {
     pub(crate) most_subjects: u64,
     pub(crate) capacity: u32,
+    /// Whether its owner stated that nobody is in another population.
+    pub(crate) apart: bool,
     pub(crate) secrets: Secrets,
-    /// Subject hashes to indexes. Looked up, never listed.
-    pub(crate) subjects: Arc<HashMap<[u8; 16], u32>>,
+    pub(crate) subjects: Subjects,
     /// Stops since the last lift.
     pub(crate) stops: u32,
     pub(crate) stopped: bool,
@@ -85,6 +94,8 @@ pub(crate) struct DatasetEntry {
     pub(crate) population: PopulationName,
     /// Version 1 first.
     pub(crate) versions: Vec<VersionEntry>,
+    /// The first version whose rows lie under the indexes of its population as it is.
+    pub(crate) usable_from: usize,
     /// Whether any release of it was begun.
     pub(crate) released: bool,
 }
@@ -138,7 +149,15 @@ pub(crate) struct State {
     pub(crate) studies: BTreeMap<StudyId, StudyEntry>,
     /// In order of submission.
     pub(crate) study_order: Vec<StudyId>,
+    pub(crate) projects: BTreeMap<ProjectName, ProjectEntry>,
+    pub(crate) grants: BTreeMap<GrantId, GrantEntry>,
+    /// In the order in which they were given.
+    pub(crate) grant_order: Vec<GrantId>,
+    /// Populations that were merged into another. Their names are never used again.
+    pub(crate) merged: BTreeSet<PopulationName>,
     pub(crate) requests: BTreeMap<RequestKey, RequestEntry>,
+    /// A person's newest answer to a plan on a version of a dataset.
+    pub(crate) earlier: BTreeMap<(KeyId, Digest, DatasetVersion), RequestKey>,
     /// Open intents by record index.
     pub(crate) intents: BTreeMap<u64, IntentEntry>,
 }
@@ -155,6 +174,12 @@ impl State {
         let dataset = self.datasets.get(&which.id)?;
         let position = usize::try_from(which.version.checked_sub(1)?).ok()?;
         Some((dataset, dataset.versions.get(position)?))
+    }
+
+    /// Whether the rows of a version lie under the indexes of its population as it is.
+    pub(crate) fn usable(&self, which: DatasetVersion) -> bool {
+        let dataset = self.datasets.get(&which.id);
+        dataset.is_some_and(|dataset| which.version as usize >= dataset.usable_from)
     }
 
     /// The accounts that a release of a dataset adds to: the population's, then the dataset's if

@@ -2,6 +2,7 @@
 //! and loses what was not synced.
 
 mod admission;
+mod compaction;
 mod crashes;
 mod damage;
 mod disk;
@@ -10,5 +11,7 @@ mod faults;
 mod golden;
 mod journal;
 mod model;
+mod projects;
 mod races;
+mod subjects;
 mod world;

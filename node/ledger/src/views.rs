@@ -1,8 +1,9 @@
 //! What a ledger shows: copies of its state at one moment.
 
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::{
-    DatasetName, Digest, KeyId, PartyName, PopulationName, StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PartyName, PopulationName, ProjectName,
+    StudyId, UnixMillis,
 };
 
 pub use obscura_model::study::StudyState;
@@ -18,6 +19,8 @@ pub struct StudyView {
     pub digest: Digest,
     /// Who submitted it.
     pub scientist: KeyId,
+    /// The project whose members may run it.
+    pub project: ProjectName,
     /// The dataset version it reads.
     pub dataset: DatasetVersion,
     /// The dataset's population.
@@ -51,6 +54,80 @@ pub struct ReleaseRuns {
     pub committed: u32,
 }
 
+/// A project: the people who work on a question together, and what they took together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectView {
+    /// Its name.
+    pub name: ProjectName,
+    /// Its members, in the order of their keys.
+    pub members: Vec<KeyId>,
+    /// Who asked to join and waits for an owner, in the order of their keys.
+    pub waiting: Vec<KeyId>,
+    /// The public prices of all releases of its studies and grants, failed ones included.
+    pub taken: Rho,
+    /// The limit that applies; nothing while the owner has set none.
+    pub limit: Option<Rho>,
+}
+
+/// A standing grant. All of it is public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantView {
+    /// Its id.
+    pub id: GrantId,
+    /// The project for which it is.
+    pub project: ProjectName,
+    /// Whose it is.
+    pub scientist: KeyId,
+    /// The dataset whose newest version it lets be read.
+    pub dataset: DatasetId,
+    /// The columns that queries may read.
+    pub columns: Vec<String>,
+    /// The most that all its releases together add, in public prices.
+    pub most: Rho,
+    /// How many request ids may use it.
+    pub releases: u32,
+    /// Until when it holds.
+    pub expires: UnixMillis,
+    /// The owner's reason for it.
+    pub reason: String,
+    /// The signed request.
+    pub evidence: Vec<u8>,
+    /// When it was given.
+    pub given: UnixMillis,
+    /// The public prices of all releases begun under it.
+    pub taken: Rho,
+    /// How many request ids used it, failed ones included.
+    pub begun: u32,
+    /// Where it stands.
+    pub state: GrantState,
+    /// Why it was revoked or suspended; empty otherwise.
+    pub ended: String,
+}
+
+/// Where a grant stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantState {
+    /// It allows releases.
+    InForce,
+    /// All its releases were begun, or their prices add up to all it allows.
+    Used,
+    /// Its end is over.
+    Expired,
+    /// Its owner took it back.
+    Revoked,
+    /// A release under it failed twice.
+    Suspended,
+}
+
+/// What became of subjects that were marked or readmitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// How many people with an index were meant. Private: for the data owner only.
+    pub matched: u64,
+    /// The index of the record.
+    pub index: u64,
+}
+
 /// A person at the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
@@ -79,6 +156,8 @@ pub struct AccountView {
     pub guarantee: Option<LimitSet>,
     /// The prices of all releases and of all open and failed intents.
     pub meter: Rho,
+    /// What releases with keys that are not declared took of delta, failed ones included.
+    pub meter_keys: DeltaCharge,
     /// What approved studies hold for runs not yet made.
     pub reserved: Rho,
     /// How many releases were made.
@@ -94,6 +173,8 @@ pub struct PopulationView {
     pub most_subjects: u64,
     /// How many subjects the index has room for.
     pub capacity: u32,
+    /// Whether its owner stated that nobody of it is in another population of the node.
+    pub apart: bool,
     /// How many datasets it has.
     pub datasets: usize,
     /// Its limit and meter.
@@ -125,6 +206,9 @@ pub struct DatasetView {
     pub rows: u64,
     /// When the version was added.
     pub added: UnixMillis,
+    /// Whether its rows are of a population that was merged into another, so that nothing is
+    /// released from this version any more.
+    pub needs_ingest: bool,
     /// Its own limit and meter, if it has its own limit.
     pub account: Option<AccountView>,
 }

@@ -10,6 +10,22 @@ use crate::sparse::Sparse;
 use crate::tally::{FoldError, Tally};
 use crate::vectors::{two_sigma_squared, vector_nano};
 
+/// What the fold knows about subjects beside their rows, by subject index. Private.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// One slice for each account of the permit's filter: exposures in billionths of rho.
+    pub accounts: &'a [&'a [u64]],
+    /// Subjects that contribute nothing and are charged nothing, whatever room they have.
+    pub barred: &'a [bool],
+}
+
+/// Private: shows nothing.
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Known")
+    }
+}
+
 /// Folds the subjects of one range, in ascending order, under one permit. One for each thread;
 /// [`merge`](Self::merge) puts ranges together, and the result is the same for any cutting.
 pub struct Accumulator {
@@ -52,23 +68,22 @@ impl Accumulator {
         }
     }
 
-    /// One subject: its contribution to each vector, and the exposures of all subjects, one slice
-    /// for each account of the permit's filter, by subject index, in billionths.
+    /// One subject: its contribution to each vector, and what is known about all subjects.
     ///
     /// Clips each vector to its norm, computes the charge from the clipped integers, and, if the
-    /// filter lets the subject in, adds them and notes the charge; otherwise nothing at all
-    /// happens. Subjects come in ascending order, each once. After an error the accumulator is
+    /// subject is not barred and the filter lets it in, adds them and notes the charge; otherwise
+    /// nothing at all happens. In strict mode, too, a barred subject is left out. Subjects come in ascending order, each once. After an error the accumulator is
     /// unusable.
     pub fn add(
         &mut self,
         subject: u32,
         contributions: &[Sparse],
-        exposures: &[&[u64]],
+        known: Known<'_>,
     ) -> Result<(), FoldError> {
         if self.broken {
             return Err(FoldError::Broken);
         }
-        let result = self.fold(subject, contributions, exposures);
+        let result = self.fold(subject, contributions, known);
         self.broken = result.is_err();
         result
     }
@@ -77,9 +92,9 @@ impl Accumulator {
         &mut self,
         subject: u32,
         contributions: &[Sparse],
-        exposures: &[&[u64]],
+        known: Known<'_>,
     ) -> Result<(), FoldError> {
-        self.enter(subject, exposures)?;
+        let barred = self.enter(subject, known)?;
         let norms = self.tally.clip(contributions)?;
         let mut nano = 0u128;
         for (&norm, &two_sigma_squared) in norms.iter().zip(&self.two_sigmas_squared) {
@@ -95,7 +110,8 @@ impl Accumulator {
             // The norms are clipped, so the price covers every subject.
             return Err(FoldError::Charge);
         }
-        if self.filter.active(&self.exposures, charge) {
+        // Both are looked at, whatever the other says: the same work for everybody.
+        if self.filter.active(&self.exposures, charge) & !barred {
             // The charge first: whatever happens next, nothing is added without one.
             self.charges.push((subject, code));
             self.tally.take(contributions)?;
@@ -103,23 +119,24 @@ impl Accumulator {
         Ok(())
     }
 
-    /// Checks the subject's turn and looks its exposures up.
-    fn enter(&mut self, subject: u32, exposures: &[&[u64]]) -> Result<(), FoldError> {
+    /// Checks the subject's turn, looks its exposures up, and says whether it is barred.
+    fn enter(&mut self, subject: u32, known: Known<'_>) -> Result<bool, FoldError> {
         match self.ranges.last_mut() {
             Some((_, last)) if *last < subject => *last = subject,
             Some(_) => return Err(FoldError::Order),
             None => self.ranges.push((subject, subject)),
         }
-        let known = exposures.len() == self.filter.accounts().len();
-        if !known || u64::from(subject) >= self.capacity {
+        let complete = known.accounts.len() == self.filter.accounts().len();
+        if !complete || u64::from(subject) >= self.capacity {
             return Err(FoldError::Subject);
         }
         self.exposures.clear();
-        for account in exposures {
+        for account in known.accounts {
             self.exposures
                 .push(*account.get(subject as usize).ok_or(FoldError::Subject)?);
         }
-        Ok(())
+        let barred = known.barred.get(subject as usize);
+        barred.copied().ok_or(FoldError::Subject)
     }
 
     /// Puts the subjects of `other` beside these. Both must belong to the same permit and share no

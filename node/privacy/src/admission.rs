@@ -5,7 +5,7 @@ mod words;
 pub use words::share;
 
 use obscura_model::answer::{InvalidPrice, VectorShape};
-use obscura_model::exposure::{Delta, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Rho};
 
 use crate::filter::{Filter, Mode};
 use crate::price::{self, PriceError};
@@ -139,6 +139,34 @@ pub enum Refusal {
         /// What the scientist limit leaves.
         room: Rho,
     },
+    /// The project's total has no room.
+    #[error(
+        "the release would add {} of the project's limit, which has room for {}: {}",
+        words::share(*.price, *.limit), words::room(*.room, *.limit),
+        words::remedy(*.price, *.room)
+    )]
+    OverProjectLimit {
+        /// The project's limit.
+        limit: Rho,
+        /// The release's price.
+        price: Rho,
+        /// What the project's limit leaves.
+        room: Rho,
+    },
+    /// The standing grant has no room.
+    #[error(
+        "the release would add {} of what the grant allows altogether, which has room for {}: {}",
+        words::share(*.price, *.most), words::room(*.room, *.most),
+        words::remedy(*.price, *.room)
+    )]
+    OverGrant {
+        /// The most that the grant's releases add together.
+        most: Rho,
+        /// The release's price.
+        price: Rho,
+        /// What the grant leaves.
+        room: Rho,
+    },
     /// Strict mode cannot hold below what was already released.
     #[error(
         "what was released already is {} of this limit, and strict mode needs a limit of at least \
@@ -212,6 +240,38 @@ pub fn within_scientist_limit(price: Rho, used: Rho, limit: Rho) -> Result<(), R
     }
 }
 
+/// What a project's members may take together: `used + price` must fit it, in both modes. Like
+/// the scientist limit a brake on public values, so that a project does not grow with its members,
+/// and not a guarantee.
+pub fn within_project_limit(price: Rho, used: Rho, limit: Rho) -> Result<(), Refusal> {
+    if fits(&[used, price], limit) {
+        Ok(())
+    } else {
+        let room = limit.saturating_sub(used);
+        Err(Refusal::OverProjectLimit { limit, price, room })
+    }
+}
+
+/// What a standing grant allows altogether: the prices of all releases begun under it and of this
+/// one.
+pub fn within_grant(price: Rho, used: Rho, most: Rho) -> Result<(), Refusal> {
+    if fits(&[used, price], most) {
+        Ok(())
+    } else {
+        let room = most.saturating_sub(used);
+        Err(Refusal::OverGrant { most, price, room })
+    }
+}
+
+/// Whether a release that takes `asked` of delta for keys that are not declared has room for it,
+/// in both modes: such a release charges everybody in full, so the filter never looks at it. One
+/// that takes nothing always has room.
+#[must_use]
+pub fn keys_fit(asked: DeltaCharge, taken: DeltaCharge, limit: DeltaCharge) -> bool {
+    let sum = taken.checked_add(asked);
+    asked == DeltaCharge::ZERO || sum.is_some_and(|sum| sum <= limit)
+}
+
 /// Strict mode: meter, reservations of others and price must fit the limit. Protect mode: always.
 pub fn within_account(price: Rho, account: &Account) -> Result<(), Refusal> {
     let Account {
@@ -268,6 +328,20 @@ pub fn lowering(mode: Mode, limit: Rho, meter: Rho) -> Result<(), Refusal> {
 /// Delta must be below 1/N, with N the upper end of the owner's declared public size.
 pub fn delta_below_one_in(most_subjects: u64, delta: Delta) -> Result<(), Refusal> {
     if delta.get() * (most_subjects as f64) < 1.0 {
+        Ok(())
+    } else {
+        Err(Refusal::DeltaTooLarge { most_subjects })
+    }
+}
+
+/// As [`delta_below_one_in`], for a limit that also allows `keys` of delta for keys that are not
+/// declared: both together are what may fail, so both together must be below 1/N.
+pub fn deltas_below_one_in(
+    most_subjects: u64,
+    delta: Delta,
+    keys: DeltaCharge,
+) -> Result<(), Refusal> {
+    if (delta.get() + keys.get()) * (most_subjects as f64) < 1.0 {
         Ok(())
     } else {
         Err(Refusal::DeltaTooLarge { most_subjects })

@@ -29,7 +29,7 @@ mod sparse;
 mod tally;
 mod vectors;
 
-pub use accumulate::Accumulator;
+pub use accumulate::{Accumulator, Known};
 pub use admitted::{Admitted, CommitParts, Noised};
 pub use filter::{Filter, Mode};
 pub use grid::{CodeGrid, InvalidCode};

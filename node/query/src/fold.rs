@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use obscura_privacy::{Accumulator, Admitted, Permit, Sparse, Tally};
+use obscura_privacy::{Accumulator, Admitted, Known, Permit, Sparse, Tally};
 
 use crate::eval::{Amounts, BadRows, Batch, Evaluated, NO_CELL, evaluate};
 use crate::plan::PrivatePlan;
@@ -73,13 +73,13 @@ impl Sink for Tally {
 
 struct Charged<'a> {
     accumulator: Accumulator,
-    exposures: &'a [&'a [u64]],
+    known: Known<'a>,
 }
 
 impl Sink for Charged<'_> {
     fn take(&mut self, subject: u32, parts: &[Sparse]) -> Result<(), FoldError> {
         self.accumulator
-            .add(subject, parts, self.exposures)
+            .add(subject, parts, self.known)
             .map_err(FoldError::Sums)
     }
 }
@@ -195,15 +195,15 @@ impl Contributions {
         Self { permit, plan, rows }
     }
 
-    /// Runs once. `exposures` holds one slice for each account of the permit's filter, by subject
-    /// index, in billionths. The result is the same for any number of threads.
-    pub fn fold(self, exposures: &[&[u64]], threads: usize) -> Result<Admitted, FoldError> {
-        self.fold_in(exposures, threads, BATCH_ROWS)
+    /// Runs once. `known` has the exposures under each account of the permit's filter and who is
+    /// barred, by subject index. The result is the same for any number of threads.
+    pub fn fold(self, known: Known<'_>, threads: usize) -> Result<Admitted, FoldError> {
+        self.fold_in(known, threads, BATCH_ROWS)
     }
 
     pub(crate) fn fold_in(
         self,
-        exposures: &[&[u64]],
+        known: Known<'_>,
         threads: usize,
         batch_rows: usize,
     ) -> Result<Admitted, FoldError> {
@@ -215,10 +215,7 @@ impl Contributions {
         let (permit_ref, plan_ref, rows_ref) = (&permit, &plan, &rows);
         let run = |pieces: Range<usize>| {
             let accumulator = Accumulator::new(permit_ref, plan_ref.shape().cells());
-            let mut sink = Charged {
-                accumulator,
-                exposures,
-            };
+            let mut sink = Charged { accumulator, known };
             walk(rows_ref, pieces, plan_ref, batch_rows, &mut sink)?;
             Ok(sink.accumulator)
         };

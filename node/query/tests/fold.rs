@@ -13,7 +13,7 @@ use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
-use obscura_privacy::{Filter, Mode, Permit};
+use obscura_privacy::{Filter, Known, Mode, Permit};
 use obscura_query::ingest::{Secrets, read_rows, sort};
 use obscura_query::{Contributions, FoldError, PrivatePlan, PrivateTable, ValidatedQuery};
 use proptest::prelude::*;
@@ -108,12 +108,17 @@ fn store(visits: &[Visit], folder: &Path) -> PrivateTable {
     PrivateTable::open(&folder.join("table.parquet"), &description()).unwrap()
 }
 
+fn nobody_barred<'a>(accounts: &'a [&'a [u64]]) -> Known<'a> {
+    let barred = &[false; 1024];
+    Known { accounts, barred }
+}
+
 fn fold(plan: &PrivatePlan, table: &PrivateTable, threads: usize) -> Vec<Vec<i64>> {
     let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
     let permit = Permit::after_durable_intent(1, filter, plan.shape().clone(), true, 1024).unwrap();
     let exposures = vec![0u64; 1024];
     Contributions::bind(permit, plan.clone(), table.rows())
-        .fold(&[&exposures], threads)
+        .fold(nobody_barred(&[&exposures]), threads)
         .unwrap()
         .exact_sums_for_audit()
         .to_vec()
@@ -281,6 +286,7 @@ fn a_permit_for_another_plan_folds_nothing() {
     let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
     let permit =
         Permit::after_durable_intent(1, filter, other.shape().clone(), true, 1024).unwrap();
-    let result = Contributions::bind(permit, mine, table.rows()).fold(&[&[0; 1024]], 1);
+    let result =
+        Contributions::bind(permit, mine, table.rows()).fold(nobody_barred(&[&[0; 1024]]), 1);
     assert!(matches!(result, Err(FoldError::Mismatch)));
 }

@@ -4,7 +4,7 @@ use obscura_ledger::{
     Account, DatasetVersion, LimitSet, NewData, NewPopulation, Person, Role as Enrolled, Secrets,
 };
 use obscura_model::envelope::SignedMessage;
-use obscura_model::exposure::{Delta, Limit, Mode, Rho, rho_within};
+use obscura_model::exposure::{Delta, DeltaCharge, Limit, Mode, Rho, rho_within};
 use obscura_model::identity::{Party, Role};
 use obscura_model::ids::{DatasetId, KeyId, PopulationName};
 use obscura_model::schema::Description;
@@ -63,9 +63,10 @@ pub fn add_dataset(
         subject: secrets.subject,
         rows: secrets.row,
     };
-    let (rows, rows_without_subject) = (raw.rows(), raw.rows_without_id());
+    let rows_without_subject = raw.rows_without_id();
     let sorted =
         ingest::sort(raw, &description, &keys, &mut |hash| begun.index(hash)).map_err(unsorted)?;
+    let rows = sorted.rows();
     let report = Report {
         rows,
         subjects: begun.subjects(),
@@ -150,6 +151,9 @@ fn ensure_population(
             most_subjects: description.most_subjects(),
             // At most 2^31, checked by the description.
             capacity: u32::try_from(description.index_capacity()).unwrap_or(u32::MAX),
+            // The signed description names a population of its own: the owner's statement that
+            // nobody of it is in another one here.
+            apart: true,
             secrets: Secrets { subject, row },
             evidence,
         },
@@ -204,6 +208,7 @@ pub fn set_limit(
         limit,
         mode: wanted.mode,
         largest_share: LimitSet::QUARTER,
+        delta_keys: DeltaCharge::ZERO,
         reason: wanted.reason,
         evidence: wire::signed_encode(message),
     };

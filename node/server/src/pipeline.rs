@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obscura_ledger::{
-    Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OpenIntent, RequestKey,
-    StudyView,
+    Admission, AdmitRequest, AfterFailure, Authority, CommitContext, Committed, OpenIntent,
+    RequestKey, StudyView,
 };
 use obscura_model::answer::Answer;
 use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
-use obscura_model::ids::{Digest, KeyId, UnixMillis};
+use obscura_model::exposure::DeltaCharge;
+use obscura_model::ids::{Digest, KeyId, ReleaseName, UnixMillis};
 use obscura_model::release::{Completeness, Release, RunRequest, SignedRelease};
 use obscura_model::study::Study;
 use obscura_model::wire;
@@ -134,6 +135,7 @@ fn sign(node: &Node, committed: Committed) -> SignedRelease {
 #[derive(Debug)]
 struct Planned {
     study: Study,
+    name: ReleaseName,
     view: StudyView,
     face: DatasetFace,
     canonical_sql: String,
@@ -162,6 +164,7 @@ impl Planned {
         let canonical_sql = query.canonical();
         Ok(Self {
             study,
+            name: request.release.clone(),
             view,
             face,
             canonical_sql,
@@ -204,10 +207,16 @@ impl Work for Run {
             AdmitRequest {
                 key: self.key,
                 body_digest: self.body_digest,
-                study: self.request.study,
-                release: self.request.release.clone(),
+                authority: Authority::Study {
+                    study: self.request.study,
+                    release: self.request.release.clone(),
+                },
                 dataset: self.planned.face.view.which,
                 shape: self.planned.plan.shape().clone(),
+                plan: self.planned.plan.digest(),
+                columns: Vec::new(),
+                require_complete: false,
+                delta_keys: DeltaCharge::ZERO,
                 evidence: self.evidence,
             },
             now,
@@ -293,6 +302,7 @@ fn make(
 ) -> Result<SignedRelease, Error> {
     let Planned {
         study,
+        name,
         view,
         face,
         canonical_sql,
@@ -308,8 +318,9 @@ fn make(
     };
     let price = permit.price();
     let exposures = node.ledger.exposures(&permit)?;
+    let slices = exposures.slices();
     let admitted = Contributions::bind(permit, plan, rows)
-        .fold(&exposures.slices(), node.settings.threads)
+        .fold(exposures.known(&slices), node.settings.threads)
         .map_err(Error::inside)?;
     drop(exposures);
     let noised = admitted
@@ -328,7 +339,7 @@ fn make(
             request_digest: intent.body_digest,
             study_id: study.id(),
             study_digest: view.digest,
-            release: intent.release.clone(),
+            release: name,
             dataset_id: face.view.which.id,
             dataset: face.view.name.clone(),
             dataset_version: face.view.which.version,

@@ -4,8 +4,8 @@ use obscura_ledger::{Decision, NewStudy, StudyRelease, StudyView};
 use obscura_model::answer::Shape;
 use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
-use obscura_model::exposure::Rho;
-use obscura_model::ids::{DatasetId, Digest, KeyId, StudyId};
+use obscura_model::exposure::{DeltaCharge, Rho};
+use obscura_model::ids::{DatasetId, Digest, KeyId, ProjectName, StudyId};
 use obscura_model::study::{Study, StudyState, Verdict};
 use obscura_model::wire;
 use obscura_query::{PrivatePlan, ValidatedQuery};
@@ -115,6 +115,8 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             name: release.name.clone(),
             price: plan.price(),
             times: release.times,
+            require_complete: false,
+            delta_keys: DeltaCharge::ZERO,
         })
         .collect();
     priced(releases.iter())?;
@@ -123,6 +125,7 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             id: study.id(),
             digest,
             scientist: caller.key(),
+            project: own_project(&caller.key())?,
             dataset: dataset.view.which,
             releases,
             expires,
@@ -131,6 +134,12 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
         node.now(),
     )?;
     own(node, caller, study.id())
+}
+
+/// The project of a study that names none: its scientist's own.
+fn own_project(scientist: &KeyId) -> Result<ProjectName, Error> {
+    let name = format!("unnamed-{:.32}", scientist.to_string());
+    ProjectName::new(&name).map_err(Error::inside)
 }
 
 fn planned(

@@ -115,4 +115,34 @@ mod tests {
             }
         );
     }
+
+    /// What one line of the page says about an epsilon, computed anew.
+    fn line(epsilon: f64) -> String {
+        use crate::exposure::{Delta, rho_within};
+        let rho = rho_within(epsilon, Delta::new(1e-6).unwrap()).unwrap();
+        let (p, v) = (presence(rho), value(rho));
+        // A count's margin m is z sigma and its price 1/(2 sigma^2): rho = z^2/(2 m^2).
+        let z = crate::accuracy::Z95;
+        let counts = |margin: f64| (rho.as_f64() * 2.0 * margin * margin / (z * z)).floor();
+        format!(
+            "| {epsilon} | {:.4} | {} and {} | {} and {} | {} | {} | {} |",
+            (rho.as_f64() * 1e4).floor() / 1e4,
+            p.without,
+            p.with,
+            v.without,
+            v.with,
+            counts(10.0),
+            counts(25.0),
+            counts(50.0)
+        )
+    }
+
+    #[test]
+    fn the_owners_page_says_what_the_program_computes() {
+        let page = include_str!("../../../docs/owner-limits.md");
+        for epsilon in [0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0] {
+            let line = line(epsilon);
+            assert!(page.contains(&line), "the page should say: {line}");
+        }
+    }
 }

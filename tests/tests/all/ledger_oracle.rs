@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use obscura_ledger::{
-    Account, Admission, AdmitRequest, Decision, JournalError, Ledger, LimitSet, NewData,
+    Account, Admission, AdmitRequest, Authority, Decision, JournalError, Ledger, LimitSet, NewData,
     NewPopulation, NewStudy, RequestKey, Role, Secrets, StudyRelease,
 };
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
-use obscura_model::exposure::{Delta, Limit, Mode, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Limit, Mode, Rho};
 use obscura_model::identity::SigningKey;
 use obscura_model::ids::{
     DatasetId, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
@@ -148,6 +148,7 @@ impl Bench {
             name: population.clone(),
             most_subjects: description.most_subjects(),
             capacity: description.index_capacity().try_into().unwrap(),
+            apart: false,
             secrets: SECRETS,
             evidence: vec![],
         };
@@ -157,7 +158,9 @@ impl Bench {
             .begin_ingest(&population, description.name(), fresh)
             .unwrap();
         let (digest, rows, index) = store(data, folder.path(), "table.parquet", &mut |hash| {
-            begun.index(hash)
+            begun
+                .index(hash)
+                .map(|indexed| Option::from(indexed).unwrap())
         });
         let stored = NewData {
             description: data.description.clone(),
@@ -172,6 +175,7 @@ impl Bench {
             limit: Limit::new(epsilon, Delta::new(1e-6).unwrap()).unwrap(),
             mode,
             largest_share: LimitSet::QUARTER,
+            delta_keys: DeltaCharge::ZERO,
             reason: "test".to_owned(),
             evidence: vec![],
         };
@@ -217,11 +221,14 @@ impl Bench {
             id,
             digest,
             scientist: self.scientist,
+            project: "oracle".parse().unwrap(),
             dataset: self.dataset,
             releases: vec![StudyRelease {
                 name: name.clone(),
                 price: plan.price(),
                 times: 1,
+                require_complete: false,
+                delta_keys: DeltaCharge::ZERO,
             }],
             expires: UnixMillis(NOW.0 + 1_000_000),
             evidence: vec![],
@@ -237,10 +244,16 @@ impl Bench {
                 request: RequestId::from_parts(NOW.0, [number; 10]),
             },
             body_digest: digest,
-            study: id,
-            release: name,
+            authority: Authority::Study {
+                study: id,
+                release: name,
+            },
             dataset: self.dataset,
             shape: plan.shape().clone(),
+            plan: plan.digest(),
+            columns: vec![],
+            require_complete: false,
+            delta_keys: DeltaCharge::ZERO,
             evidence: vec![],
         };
         match self.ledger.admit(request, NOW).unwrap() {
@@ -254,7 +267,7 @@ impl Bench {
         let rows = PrivateTable::open(&path, &self.description).unwrap().rows();
         let exposures = self.ledger.exposures(&permit).unwrap();
         Contributions::bind(permit, plan, rows)
-            .fold(&exposures.slices(), 2)
+            .fold(exposures.known(&exposures.slices()), 2)
             .unwrap()
     }
 
@@ -448,8 +461,12 @@ fn sums_are_the_same_bits_for_any_order_of_rows_and_any_number_of_threads() {
         assert_eq!(next, people);
         let plan = plan(&description, sql, 50_000_000, None);
         let table = PrivateTable::open(&folder.path().join("t.parquet"), &description).unwrap();
+        let known = obscura_privacy::Known {
+            accounts: &[&exposures],
+            barred: &vec![false; exposures.len()],
+        };
         let admitted = Contributions::bind(permit(&plan), plan, table.rows())
-            .fold(&[&exposures], threads)
+            .fold(known, threads)
             .unwrap();
         let sums = admitted.exact_sums_for_audit().to_vec();
         let noised = admitted

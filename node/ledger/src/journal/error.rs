@@ -45,6 +45,19 @@ pub enum JournalError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// What compacted records added up to is damaged or gone.
+    #[error(
+        "the ledger is damaged: its file {name}, named by record {index}, {what}; restore the \
+         ledger from a copy"
+    )]
+    Base {
+        /// The file's name.
+        name: String,
+        /// The index of the record of the compaction.
+        index: u64,
+        /// What is wrong with the file.
+        what: &'static str,
+    },
     /// The storage failed.
     #[error("the ledger's storage failed to {step}; free or repair it and start the node again")]
     Storage {

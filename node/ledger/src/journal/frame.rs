@@ -8,10 +8,14 @@ use crate::codec::{Reader, Writer};
 
 /// The first four bytes of every frame. No byte of it is zero, and free space is zero.
 const MARKER: [u8; 4] = [0xb1, 0x0b, 0x5c, 0xa1];
+/// The first four bytes of a frame whose private part was dropped: in compacted segments only.
+const REDUCED: [u8; 4] = [0xb1, 0x0b, 0x5c, 0xa2];
 /// Marker, length and checksum.
 const PREFIX: usize = 12;
 /// The bytes of a frame with empty parts.
 const SMALLEST: usize = PREFIX + 24 + 2 * 36;
+/// The bytes of a reduced frame with an empty public part.
+const SMALLEST_REDUCED: usize = PREFIX + 24 + 36 + 32;
 /// The most bytes of one frame: 1 GiB.
 pub(crate) const LARGEST: usize = 1 << 30;
 
@@ -40,11 +44,17 @@ pub(crate) struct Frame {
     pub(crate) public_nonce: [u8; 32],
     pub(crate) private_nonce: [u8; 32],
     pub(crate) entry: Entry,
+    /// The commitment to the private part, if compaction dropped that with its nonce; both are
+    /// zero or empty then.
+    pub(crate) dropped: Option<Hash>,
 }
 
 impl Frame {
     /// The hash of the private part: it shows nothing, because its nonce is secret.
     fn commitment(&self) -> Hash {
+        if let Some(commitment) = self.dropped {
+            return commitment;
+        }
         Sha256::new()
             .chain_update(b"obscura.v1 private")
             .chain_update(self.private_nonce)
@@ -70,6 +80,19 @@ impl Frame {
         merkle::leaf(&content)
     }
 
+    /// The record without its private part. Its leaf hash stays what it was.
+    pub(crate) fn reduce(self) -> Frame {
+        Frame {
+            dropped: Some(self.commitment()),
+            private_nonce: [0; 32],
+            entry: Entry {
+                private: Vec::new(),
+                ..self.entry
+            },
+            ..self
+        }
+    }
+
     /// The index of the first record of this record's append.
     pub(crate) fn append_start(&self) -> u64 {
         self.index.saturating_sub(u64::from(self.position))
@@ -91,17 +114,25 @@ impl Frame {
             .put(&self.entry.kind)
             .put(&self.entry.version);
         writer.put(&self.time).put(&self.position).put(&self.count);
-        for (nonce, part) in [
-            (self.public_nonce, &self.entry.public),
-            (self.private_nonce, &self.entry.private),
-        ] {
-            writer.raw(&nonce).put(&(part.len() as u32)).raw(part);
-        }
+        let mut part = |nonce: &[u8; 32], bytes: &[u8]| {
+            writer.raw(nonce).put(&(bytes.len() as u32)).raw(bytes);
+        };
+        part(&self.public_nonce, &self.entry.public);
+        let marker = match &self.dropped {
+            None => {
+                part(&self.private_nonce, &self.entry.private);
+                MARKER
+            }
+            Some(commitment) => {
+                writer.raw(commitment);
+                REDUCED
+            }
+        };
         let body = writer.into_bytes();
         let length = ((PREFIX + body.len()) as u32).to_le_bytes();
         let checksum = checksum(salt, offset, &length, &body);
         let mut writer = Writer::new();
-        writer.raw(&MARKER).raw(&length).put(&checksum).raw(&body);
+        writer.raw(&marker).raw(&length).put(&checksum).raw(&body);
         writer.into_bytes()
     }
 
@@ -124,10 +155,10 @@ impl Frame {
         if reader.get::<u32>().ok()? != checksum(salt, offset, prefix.get(4..8)?, body) {
             return None;
         }
-        Self::decode_body(body)
+        Self::decode_body(body, prefix.starts_with(&REDUCED))
     }
 
-    fn decode_body(body: &[u8]) -> Option<Frame> {
+    fn decode_body(body: &[u8], reduced: bool) -> Option<Frame> {
         let mut reader = Reader::new(body);
         let index = reader.get().ok()?;
         let (kind, version) = (reader.get().ok()?, reader.get().ok()?);
@@ -138,7 +169,13 @@ impl Frame {
             let length = reader.get::<u32>().ok()?;
             Some((nonce, reader.take(length as usize, "a part").ok()?.to_vec()))
         };
-        let ((public_nonce, public), (private_nonce, private)) = (part()?, part()?);
+        let (public_nonce, public) = part()?;
+        let (private_nonce, private, dropped) = if reduced {
+            ([0; 32], Vec::new(), Some(reader.get::<Hash>().ok()?))
+        } else {
+            let (nonce, private) = part()?;
+            (nonce, private, None)
+        };
         reader.end().ok()?;
         let entry = Entry {
             kind,
@@ -154,17 +191,20 @@ impl Frame {
             public_nonce,
             private_nonce,
             entry,
+            dropped,
         })
     }
 
     /// The length that a frame's first bytes claim, if they are a frame's first bytes.
     pub(crate) fn length_at(bytes: &[u8]) -> Option<usize> {
         let prefix = bytes.get(..8)?;
-        if !prefix.starts_with(&MARKER) {
-            return None;
-        }
+        let smallest = match *prefix.first_chunk::<4>()? {
+            MARKER => SMALLEST,
+            REDUCED => SMALLEST_REDUCED,
+            _ => return None,
+        };
         let length = u32::from_le_bytes(prefix.get(4..8)?.try_into().ok()?) as usize;
-        (SMALLEST..=LARGEST).contains(&length).then_some(length)
+        (smallest..=LARGEST).contains(&length).then_some(length)
     }
 
     /// The first offset from `from` on at which a frame could start.

@@ -2,6 +2,10 @@
 
 use sha2::{Digest as _, Sha256};
 
+mod consistency;
+
+pub use consistency::consistent;
+
 /// A hash of a leaf or an inner node.
 pub type Hash = [u8; 32];
 

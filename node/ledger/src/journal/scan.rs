@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use obscura_model::ids::{KeyId, UnixMillis};
+use obscura_model::ids::{Digest, KeyId, UnixMillis};
 
+use super::compact::Marked;
 use super::frame::Frame;
 use super::merkle::Tree;
-use super::segment::{self, HEADER, Header, InvalidHeader, TAIL, Tail};
+use super::segment::{self, Compacted, HEADER, Header, InvalidHeader, TAIL, Tail};
 use super::storage::{self, Storage};
 use super::{JournalError, Place, failed};
 
@@ -22,6 +23,8 @@ pub(crate) struct Scan {
     pub(crate) tree: Tree,
     /// The time of the last record.
     pub(crate) last_time: UnixMillis,
+    /// The last mark of a compaction among the records.
+    pub(crate) mark: Option<Marked>,
 }
 
 /// Reads and verifies everything. Changes nothing.
@@ -35,6 +38,7 @@ pub(crate) fn scan(storage: &dyn Storage, id: KeyId) -> Result<Scan, JournalErro
         end: HEADER,
         tree: Tree::default(),
         last_time: UnixMillis(0),
+        mark: None,
     };
     let tail = read_tail(storage, &names);
     if numbers.is_empty() {
@@ -51,11 +55,16 @@ pub(crate) fn scan(storage: &dyn Storage, id: KeyId) -> Result<Scan, JournalErro
             .map_err(failed("read a segment"))?;
         scan.end = HEADER;
         let header = scan.header(*number, id)?;
-        let salt = header.salt;
+        let (salt, last) = (header.salt, position + 1 == numbers.len());
+        let compacted = header.compacted.clone();
         scan.segments.push(header);
-        scan.records(&salt, position + 1 == numbers.len())?;
+        scan.records(&salt, last)?;
+        if let Some(compacted) = compacted {
+            scan.check_compacted(*number, &compacted, last)?;
+        }
     }
     scan.check_tail(tail)?;
+    scan.check_mark()?;
     Ok(scan)
 }
 
@@ -157,13 +166,17 @@ impl Scan {
                 .is_some_and(|f| usize::from(f.count) == append.len())
             {
                 for frame in append.drain(..) {
+                    self.mark = Marked::of(&frame).or(self.mark);
                     self.last_time = frame.time;
                     self.tree.push(frame.leaf());
                 }
                 self.end = offset;
             }
         }
-        let number = self.segments.last().map_or(0, |header| header.number);
+        let current = self.segments.last();
+        let number = current.map_or(0, |header| header.number);
+        // A compacted segment is whole: what could be cut off was cut off before.
+        let last = last && current.is_some_and(|header| header.compacted.is_none());
         let free = self
             .last
             .get(offset..)
@@ -184,7 +197,10 @@ impl Scan {
     fn next(&self, salt: &[u8; 16], offset: usize, append: &[Frame]) -> Option<(Frame, usize)> {
         let (frame, after) = Frame::decode(&self.last, salt, offset)?;
         let position = append.len();
-        let fits = frame.index == self.tree.size() + position as u64
+        let current = self.segments.last();
+        let may_be_reduced = current.is_some_and(|header| header.compacted.is_some());
+        let fits = (frame.dropped.is_none() || may_be_reduced)
+            && frame.index == self.tree.size() + position as u64
             && usize::from(frame.position) == position
             && frame.position < frame.count
             && append
@@ -206,6 +222,47 @@ impl Scan {
             }
         }
         false
+    }
+
+    /// A compacted segment ends with its last record, at the head that its header names, has the
+    /// bytes that its header names, and always has a segment after it.
+    fn check_compacted(
+        &self,
+        number: u32,
+        compacted: &Compacted,
+        last: bool,
+    ) -> Result<(), JournalError> {
+        let content = self.last.get(HEADER..).unwrap_or_default();
+        let what = if self.end != self.last.len() || self.tree.head() != compacted.after {
+            "the compacted segment has lost or gained records"
+        } else if Digest::of(content) != compacted.content {
+            "the compacted segment is damaged"
+        } else if last {
+            "the segments after the compacted one are gone"
+        } else {
+            return Ok(());
+        };
+        Err(self.damage(number, what))
+    }
+
+    /// Compacted segments lie before the head of the last mark, which is one of this journal.
+    fn check_mark(&self) -> Result<(), JournalError> {
+        let compacted = self.segments.iter().rev().find_map(|header| {
+            let compacted = header.compacted.as_ref()?;
+            Some((header.number, compacted.after.size))
+        });
+        let covered = self.mark.map_or(0, |marked| marked.mark.up_to.size);
+        if let Some((number, _)) = compacted.filter(|(_, size)| *size > covered) {
+            return Err(self.damage(number, "it is compacted, and no record says so"));
+        }
+        let Some(Marked { mark, index }) = self.mark else {
+            return Ok(());
+        };
+        let number = self.segments.last().map_or(0, |header| header.number);
+        if mark.up_to.size > index || self.tree.head_at(mark.up_to.size) != Some(mark.up_to) {
+            return Err(self.damage(number, "it was compacted as part of another history"));
+        }
+        Ok(())
     }
 
     /// What the tail says was acknowledged must be there.

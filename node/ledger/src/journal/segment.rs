@@ -3,7 +3,7 @@
 use obscura_model::ids::{Digest, KeyId};
 
 use super::merkle::{Hash, Head};
-use crate::codec::{Reader, Writer};
+use crate::codec::{InvalidBytes, Reader, Writer};
 
 /// The length of a segment's header.
 pub(crate) const HEADER: usize = 512;
@@ -14,6 +14,8 @@ pub(crate) const TAIL: &str = "tail";
 
 const MAGIC: &[u8; 8] = b"obscuraJ";
 const FORMAT: u16 = 1;
+/// The format of a compacted segment.
+const COMPACTED: u16 = 2;
 /// Records lie open. Room for a scheme and its key is in every header.
 const NOT_ENCRYPTED: u16 = 0;
 
@@ -42,6 +44,18 @@ pub(crate) struct Header {
     pub(crate) length: u64,
     /// Secret and random; enters every frame's checksum.
     pub(crate) salt: [u8; 16],
+    /// What only a compacted segment has.
+    pub(crate) compacted: Option<Compacted>,
+}
+
+/// What the header of a compacted segment says about it: nothing is ever added to it, so that its
+/// end and its content are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compacted {
+    /// The head after its last record.
+    pub(crate) after: Head,
+    /// SHA-256 of all bytes after the header.
+    pub(crate) content: Digest,
 }
 
 /// Why bytes are no header.
@@ -56,14 +70,22 @@ pub(crate) enum InvalidHeader {
 impl Header {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
+        let format = if self.compacted.is_some() {
+            COMPACTED
+        } else {
+            FORMAT
+        };
         writer
             .raw(MAGIC)
-            .put(&FORMAT)
+            .put(&format)
             .put(&NOT_ENCRYPTED)
             .raw(&[0; 32]);
         writer.put(&self.journal).put(&self.number);
         writer.put(&self.before.size).put(&self.before.root);
         writer.put(&self.length).put(&self.salt);
+        if let Some(Compacted { after, content }) = &self.compacted {
+            writer.put(&after.size).put(&after.root).put(content);
+        }
         let mut bytes = writer.into_bytes();
         bytes.resize(HEADER - 32, 0);
         let digest = Digest::of(&bytes);
@@ -79,26 +101,48 @@ impl Header {
             return Err(damaged);
         }
         let mut reader = Reader::new(content.get(MAGIC.len()..).ok_or(damaged)?);
-        let known = (reader.get::<u16>(), reader.get::<u16>()) == (Ok(FORMAT), Ok(NOT_ENCRYPTED));
-        if !known || reader.get::<[u8; 32]>() != Ok([0; 32]) {
+        let is_compacted = match reader.get::<u16>() {
+            Ok(FORMAT) => false,
+            Ok(COMPACTED) => true,
+            _ => return Err(InvalidHeader::Unknown),
+        };
+        let scheme = (reader.get::<u16>(), reader.get::<[u8; 32]>());
+        if scheme != (Ok(NOT_ENCRYPTED), Ok([0; 32])) {
             return Err(InvalidHeader::Unknown);
         }
-        let mut read = || -> Result<Header, crate::codec::InvalidBytes> {
+        let mut read = || -> Result<Header, InvalidBytes> {
             let (journal, number) = (reader.get()?, reader.get()?);
-            let before = Head {
-                size: reader.get()?,
-                root: reader.get::<Hash>()?,
-            };
+            let before = read_head(&mut reader)?;
+            let (length, salt) = (reader.get()?, reader.get()?);
+            let compacted = is_compacted.then(|| Compacted::read(&mut reader));
             Ok(Header {
                 journal,
                 number,
                 before,
-                length: reader.get()?,
-                salt: reader.get()?,
+                length,
+                salt,
+                compacted: compacted.transpose()?,
             })
         };
         read().map_err(|_| damaged)
     }
+}
+
+impl Compacted {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(Compacted {
+            after: read_head(reader)?,
+            content: reader.get()?,
+        })
+    }
+}
+
+/// A head as it is stored: its size, its root.
+pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<Head, InvalidBytes> {
+    Ok(Head {
+        size: reader.get()?,
+        root: reader.get::<Hash>()?,
+    })
 }
 
 /// How far records were acknowledged. Written after each sync without a sync of its own: it may

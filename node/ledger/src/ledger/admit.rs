@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use obscura_model::answer::Shape;
-use obscura_model::exposure::Rho;
-use obscura_model::ids::{Digest, ReleaseName, StudyId, UnixMillis};
-use obscura_privacy::Permit;
+use obscura_model::exposure::{DeltaCharge, Rho};
+use obscura_model::ids::{Digest, KeyId, PopulationName, ProjectName, StudyId, UnixMillis};
 use obscura_privacy::admission::{self, Account as Terms, Decision, Scope};
+use obscura_privacy::{Known, Permit};
 
 use super::{Inner, Ledger};
 use crate::error::{Error, Refusal};
 use crate::record::{
-    Account, AccountInForce, DatasetVersion, Intent, LimitSet, Record, RequestKey, Role,
+    Account, AccountInForce, Authority, DatasetVersion, Intent, LimitSet, Record, RequestKey,
 };
-use crate::state::{Outcome, StudyEntry};
-use crate::views::{Committed, StudyState};
+use crate::state::Outcome;
+use crate::views::Committed;
+
+mod authority;
 
 /// A release that asks to be admitted. The envelope was checked before.
 #[derive(Debug, Clone)]
@@ -23,14 +25,20 @@ pub struct AdmitRequest {
     pub key: RequestKey,
     /// The digest of the request without its envelope.
     pub body_digest: Digest,
-    /// The study that allows it.
-    pub study: StudyId,
-    /// The release of the study.
-    pub release: ReleaseName,
+    /// What allows it.
+    pub authority: Authority,
     /// The dataset version it reads.
     pub dataset: DatasetVersion,
     /// What is released, with its sigmas.
     pub shape: Shape,
+    /// The digest of the canonical plan, by which the same question is known again.
+    pub plan: Digest,
+    /// The columns that the query reads. A grant must have them all.
+    pub columns: Vec<String>,
+    /// Whether it runs only while it is publicly known that nobody is left out for lack of room.
+    pub require_complete: bool,
+    /// What it takes of delta for keys that are not declared, from everybody.
+    pub delta_keys: DeltaCharge,
     /// The signed request; a rerun starts from it.
     pub evidence: Vec<u8>,
 }
@@ -52,10 +60,11 @@ pub enum Admission {
     Granted(Permit),
 }
 
-/// The exposures that a fold looks up: shared, and not to be held longer than the fold.
+/// The exposures that a fold looks up, and who is barred: shared, and not to be held longer than the fold.
 #[derive(Clone)]
 pub struct Exposures {
     arrays: Vec<Arc<Vec<u64>>>,
+    barred: Arc<Vec<bool>>,
 }
 
 impl Exposures {
@@ -64,6 +73,21 @@ impl Exposures {
     #[must_use]
     pub fn slices(&self) -> Vec<&[u64]> {
         self.arrays.iter().map(|array| array.as_slice()).collect()
+    }
+
+    /// By subject index: who contributes nothing to this release and is charged nothing. Private.
+    #[must_use]
+    pub fn barred(&self) -> &[bool] {
+        &self.barred
+    }
+
+    /// What the fold needs; `slices` are [`Exposures::slices`].
+    #[must_use]
+    pub fn known<'a>(&'a self, slices: &'a [&'a [u64]]) -> Known<'a> {
+        Known {
+            accounts: slices,
+            barred: self.barred(),
+        }
     }
 }
 
@@ -115,16 +139,45 @@ impl Ledger {
                 .get(&account.account)
                 .map(|entry| Arc::clone(&entry.exposures))
         });
-        let arrays = arrays.collect::<Option<_>>().ok_or(no_intent)?;
-        Ok(Exposures { arrays })
+        let arrays = arrays.collect::<Option<_>>().ok_or(no_intent.clone())?;
+        let barred = inner.state.barred(&entry.intent).ok_or(no_intent)?;
+        Ok(Exposures { arrays, barred })
+    }
+}
+
+/// What allows a release, in what is checked for every release.
+pub(super) struct Allowed {
+    /// Whose members share what they take.
+    pub(super) project: ProjectName,
+    /// The dataset's population.
+    pub(super) population: PopulationName,
+}
+
+impl Ledger {
+    /// The request of this person that was last answered with the same plan on the same version
+    /// of a dataset: its answer can be had again without adding to exposure.
+    #[must_use]
+    pub fn earlier(
+        &self,
+        person: &KeyId,
+        plan: &Digest,
+        dataset: DatasetVersion,
+    ) -> Option<RequestKey> {
+        let inner = self.peek();
+        inner.state.earlier.get(&(*person, *plan, dataset)).copied()
     }
 }
 
 impl Inner {
     fn grant(&mut self, request: AdmitRequest, now: UnixMillis) -> Result<Admission, Error> {
         let time = self.time(now);
-        let study = self.runnable(&request, time)?;
-        let name = study.population.clone();
+        let allowed = self.allowed(&request, time)?;
+        if !self.state.usable(request.dataset) {
+            let dataset = self.state.datasets.get(&request.dataset.id);
+            let dataset = dataset.ok_or(Refusal::NoDataset)?;
+            return Err(Refusal::NeedsIngest(dataset.name.clone()).into());
+        }
+        let name = allowed.population.clone();
         let population = self.state.populations.get(&name);
         let population = population.ok_or_else(|| Refusal::NoPopulation(name.clone()))?;
         if population.stopped {
@@ -133,74 +186,27 @@ impl Inner {
         if population.open.is_some() {
             return Ok(Admission::Busy);
         }
-        let sets = self.limits(&request, study)?;
-        let decision = self.decide_price(&request, &sets, time)?;
-        same_price(&request, study, decision.price)?;
-        let accounts = sets.iter().map(|set| AccountInForce {
-            account: set.account.clone(),
-            limit: set.limit.rho(),
-            mode: set.mode,
-        });
-        let intent = Intent {
-            key: request.key,
-            body_digest: request.body_digest,
-            study: request.study,
-            release: request.release,
-            dataset: request.dataset,
-            population: name,
-            price: decision.price,
-            sigmas: request
-                .shape
-                .vectors
-                .iter()
-                .map(|vector| vector.sigma)
-                .collect(),
-            accounts: accounts.collect(),
-            nobody_dropped: decision.nobody_dropped,
-            evidence: request.evidence,
-        };
+        let sets = self.limits(&request, &name)?;
+        let decision = self.decide_price(&request, &sets, &allowed, time)?;
+        if request.require_complete && !decision.nobody_dropped {
+            return Err(Refusal::NotComplete.into());
+        }
+        self.keys_fit(&request, &sets)?;
+        let (intent, shape) = intent(request, name, &sets, &decision);
         let index = self.journal.size();
-        let permit = self.permit(index, &intent, request.shape)?;
+        let permit = self.permit(index, &intent, shape)?;
         self.record(now, vec![Record::IntentOpened(intent)])?;
         self.running.insert(index);
         Ok(Admission::Granted(permit))
     }
 
-    /// The study, if it is this person's and allows this release now.
-    fn runnable(&self, request: &AdmitRequest, time: UnixMillis) -> Result<&StudyEntry, Refusal> {
-        let (id, person) = (request.study, request.key.person);
-        self.enrolled(&person, Role::Scientist)?;
-        let study = self
-            .state
-            .studies
-            .get(&id)
-            .filter(|study| study.study.scientist == person);
-        let study = study.ok_or(Refusal::NoStudy(id))?;
-        match study.state(time) {
-            StudyState::Approved | StudyState::Completed => {}
-            state => return Err(Refusal::StudyState { study: id, state }),
-        }
-        if study.study.dataset != request.dataset {
-            return Err(Refusal::StudyDataset(id));
-        }
-        let release = request.release.clone();
-        let position = study.release(&release);
-        let runs = position.and_then(|at| study.runs.get(at).zip(study.study.releases.get(at)));
-        match runs {
-            None => Err(Refusal::NoRelease { study: id, release }),
-            Some((runs, allowed)) if runs.begun >= allowed.times => Err(Refusal::NoRunLeft {
-                release,
-                times: allowed.times,
-            }),
-            Some(_) => Ok(study),
-        }
-    }
-
     /// The limits in force for a release, the population's first.
-    fn limits(&self, request: &AdmitRequest, study: &StudyEntry) -> Result<Vec<LimitSet>, Refusal> {
-        let accounts = self
-            .state
-            .accounts_of(request.dataset.id, &study.population);
+    fn limits(
+        &self,
+        request: &AdmitRequest,
+        population: &PopulationName,
+    ) -> Result<Vec<LimitSet>, Refusal> {
+        let accounts = self.state.accounts_of(request.dataset.id, population);
         let sets = accounts
             .iter()
             .map(|account| self.state.accounts.get(account)?.limit.clone());
@@ -208,10 +214,15 @@ impl Inner {
             .ok_or(Refusal::Admission(admission::Refusal::NoLimit))
     }
 
+    /// Every public number that the price has to fit: share and minimum, the person's limit, the
+    /// project's, in strict mode the accounts', and what was approved or granted. The price counts
+    /// for the person and for the project, for ever: a new member of a project brings no room for
+    /// it, and leaving one takes nothing along.
     fn decide_price(
         &self,
         request: &AdmitRequest,
         sets: &[LimitSet],
+        allowed: &Allowed,
         time: UnixMillis,
     ) -> Result<Decision, Refusal> {
         let person = &request.key.person;
@@ -219,9 +230,10 @@ impl Inner {
             .state
             .scientist_limit(person)
             .ok_or(Refusal::NoScientistLimit)?;
+        let study = request.authority.study();
         let terms: Vec<Terms> = sets
             .iter()
-            .map(|set| self.terms(set, request.study, time))
+            .map(|set| self.terms(set, study, time))
             .collect();
         let largest = sets.iter().map(LimitSet::largest_release).min();
         let smallest = sets.iter().map(|set| set.limit.smallest_release()).min();
@@ -233,10 +245,35 @@ impl Inner {
             scientist_limit,
             accounts: &terms,
         };
-        Ok(admission::admit(&asked)?)
+        let decision = admission::admit(&asked)?;
+        self.within_project(decision.price, &allowed.project)?;
+        self.within_authority(request, decision.price)?;
+        Ok(decision)
     }
 
-    fn terms(&self, set: &LimitSet, study: StudyId, time: UnixMillis) -> Terms {
+    fn within_project(&self, price: Rho, project: &ProjectName) -> Result<(), Refusal> {
+        let entry = self.state.projects.get(project);
+        let entry = entry.ok_or_else(|| Refusal::NoProject(project.clone()))?;
+        let limit = self.state.project_limit(project);
+        let limit = limit.ok_or_else(|| Refusal::NoProjectLimit(project.clone()))?;
+        Ok(admission::within_project_limit(price, entry.taken, limit)?)
+    }
+
+    /// Room of delta in every account, in both modes.
+    fn keys_fit(&self, request: &AdmitRequest, sets: &[LimitSet]) -> Result<(), Refusal> {
+        let fit = sets.iter().all(|set| {
+            let account = self.state.accounts.get(&set.account);
+            let taken = account.map(|entry| entry.meter_keys).unwrap_or_default();
+            admission::keys_fit(request.delta_keys, taken, set.delta_keys)
+        });
+        if fit {
+            Ok(())
+        } else {
+            Err(Refusal::NoRoomForKeys)
+        }
+    }
+
+    fn terms(&self, set: &LimitSet, study: Option<StudyId>, time: UnixMillis) -> Terms {
         let meter = self
             .state
             .accounts
@@ -250,27 +287,37 @@ impl Inner {
             mode: set.mode,
             limit: set.limit.rho(),
             meter: meter.unwrap_or_default(),
-            reserved_by_others: self.state.reserved(&set.account, Some(study), time),
+            reserved_by_others: self.state.reserved(&set.account, study, time),
         }
     }
 }
 
-/// The price must be the one that the owner approved.
-fn same_price(request: &AdmitRequest, study: &StudyEntry, price: Rho) -> Result<(), Refusal> {
-    let approved = study
-        .study
-        .releases
-        .iter()
-        .find(|release| release.name == request.release);
-    match approved {
-        Some(release) if release.price == price => Ok(()),
-        Some(release) => Err(Refusal::PriceDiffers {
-            price,
-            approved: release.price,
-        }),
-        None => Err(Refusal::NoRelease {
-            study: request.study,
-            release: request.release.clone(),
-        }),
-    }
+/// The decision as it is made durable.
+fn intent(
+    request: AdmitRequest,
+    population: PopulationName,
+    sets: &[LimitSet],
+    decision: &Decision,
+) -> (Intent, Shape) {
+    let accounts = sets.iter().map(|set| AccountInForce {
+        account: set.account.clone(),
+        limit: set.limit.rho(),
+        mode: set.mode,
+    });
+    let vectors = request.shape.vectors.iter();
+    let intent = Intent {
+        key: request.key,
+        body_digest: request.body_digest,
+        authority: request.authority,
+        plan: request.plan,
+        dataset: request.dataset,
+        population,
+        price: decision.price,
+        delta_keys: request.delta_keys,
+        sigmas: vectors.map(|vector| vector.sigma).collect(),
+        accounts: accounts.collect(),
+        nobody_dropped: decision.nobody_dropped,
+        evidence: request.evidence,
+    };
+    (intent, request.shape)
 }

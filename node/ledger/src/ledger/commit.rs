@@ -72,7 +72,8 @@ impl Ledger {
 
 impl Inner {
     /// One code for each subject index, after checking once more, from the very numbers that are
-    /// stored, that no subject leaves any limit under which the release was admitted.
+    /// stored, that no subject leaves any limit under which the release was admitted, and that
+    /// nobody who is barred is charged.
     fn codes(&self, permit: &Permit, charges: &[(u32, u16)]) -> Result<Vec<u16>, Error> {
         let entry = self
             .state
@@ -90,6 +91,11 @@ impl Inner {
             if std::mem::replace(slot, *code) != 0 {
                 return Err(Error::Commit);
             }
+        }
+        let barred = self.state.barred(&entry.intent).ok_or(Error::Commit)?;
+        let both = codes.iter().zip(barred.iter());
+        if both.into_iter().any(|(code, barred)| *barred && *code != 0) {
+            return Err(Error::Commit);
         }
         let charges = Charges::of(entry.intent.price, &codes).map_err(|_| Error::Commit)?;
         let fits = entry.intent.accounts.iter().all(|account| {

@@ -1,13 +1,13 @@
 //! Populations, their subjects, and datasets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use obscura_model::ids::{DatasetId, DatasetName, PopulationName, UnixMillis};
 
 use super::{Inner, Ledger};
 use crate::error::{Error, Refusal};
-use crate::record::{DatasetVersion, Record, Secrets, SubjectHash};
+use crate::record::{DatasetVersion, Mark, Record, Secrets, SubjectHash};
 
 /// A population to be added.
 #[derive(Debug, Clone)]
@@ -18,9 +18,12 @@ pub struct NewPopulation {
     pub most_subjects: u64,
     /// How many subjects the index has room for, for ever; at least `most_subjects`.
     pub capacity: u32,
+    /// The owner's statement that nobody of it is in another population of this node. Without it
+    /// a node has one population.
+    pub apart: bool,
     /// Fresh secrets.
     pub secrets: Secrets,
-    /// The signed request. For a second population of a node it says that no person is in both.
+    /// The signed request.
     pub evidence: Vec<u8>,
 }
 
@@ -37,6 +40,25 @@ pub struct NewData {
     pub evidence: Vec<u8>,
 }
 
+/// What an ingest does with the rows of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexed {
+    /// They are kept under this index.
+    At(u32),
+    /// They are left out: the subject is excluded or erased.
+    Left,
+}
+
+/// The index of rows that are kept.
+impl From<Indexed> for Option<u32> {
+    fn from(indexed: Indexed) -> Self {
+        match indexed {
+            Indexed::At(index) => Some(index),
+            Indexed::Left => None,
+        }
+    }
+}
+
 /// An ingest under way: gives every subject its index.
 pub struct Ingest {
     population: PopulationName,
@@ -46,8 +68,13 @@ pub struct Ingest {
     name: DatasetName,
     which: DatasetVersion,
     known: Arc<HashMap<SubjectHash, u32>>,
+    marks: Arc<HashMap<SubjectHash, Mark>>,
+    /// The first index that is free, and how many people have one, before this ingest.
+    first: u32,
+    people: u64,
     fresh: HashMap<SubjectHash, u32>,
     order: Vec<SubjectHash>,
+    left: HashSet<SubjectHash>,
 }
 
 /// Private: shows nothing.
@@ -64,27 +91,39 @@ impl Ingest {
         self.which
     }
 
-    /// The index of a subject. Known subjects keep theirs; a new one gets the next.
+    /// The index of a subject. Known subjects keep theirs; a new one gets the next; whoever is
+    /// excluded or erased is left out.
     ///
     /// # Errors
     /// If there are as many subjects as were declared.
-    pub fn index(&mut self, hash: SubjectHash) -> Result<u32, Error> {
-        if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&hash)) {
-            return Ok(*index);
+    pub fn index(&mut self, hash: SubjectHash) -> Result<Indexed, Error> {
+        if self.marks.contains_key(&hash) {
+            self.left.insert(hash);
+            return Ok(Indexed::Left);
         }
-        let next = u32::try_from(self.known.len() + self.order.len()).ok();
+        if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&hash)) {
+            return Ok(Indexed::At(*index));
+        }
+        let next = u64::from(self.first) + self.order.len() as u64;
+        let next = u32::try_from(next).ok();
         let next =
             next.filter(|next| *next < self.capacity && u64::from(*next) < self.most_subjects);
         let next = next.ok_or_else(|| Refusal::Full(self.population.clone()))?;
         self.fresh.insert(hash, next);
         self.order.push(hash);
-        Ok(next)
+        Ok(Indexed::At(next))
     }
 
     /// How many subjects the index has with this ingest. Private.
     #[must_use]
     pub fn subjects(&self) -> u64 {
-        (self.known.len() + self.order.len()) as u64
+        self.people + self.order.len() as u64
+    }
+
+    /// How many ids were left out. Private: for the data owner only.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left.len() as u64
     }
 }
 
@@ -92,18 +131,24 @@ impl Ledger {
     /// Adds a population. Gives the record's index.
     ///
     /// # Errors
-    /// If it is there already, its sizes make no sense, or the storage fails.
+    /// If it is or was there already, its sizes make no sense, it is not the node's first and not
+    /// stated to be apart from the others, or the storage fails.
     pub fn add_population(&self, new: NewPopulation, now: UnixMillis) -> Result<u64, Error> {
         let NewPopulation {
             name,
             most_subjects,
             capacity,
+            apart,
             secrets,
             evidence,
         } = new;
         let mut inner = self.lock()?;
-        if inner.state.populations.contains_key(&name) {
+        let state = &inner.state;
+        if state.populations.contains_key(&name) || state.merged.contains(&name) {
             return Err(Refusal::PopulationExists(name).into());
+        }
+        if !state.populations.is_empty() && !apart {
+            return Err(Refusal::NotApart.into());
         }
         if most_subjects == 0 || u64::from(capacity) < most_subjects {
             return Err(Refusal::Capacity.into());
@@ -112,6 +157,7 @@ impl Ledger {
             name,
             most_subjects,
             capacity,
+            apart,
             evidence,
             secrets,
         };
@@ -152,9 +198,13 @@ impl Ledger {
             most_subjects: entry.most_subjects,
             name: name.clone(),
             which: inner.next_version(population, name, fresh)?,
-            known: Arc::clone(&entry.subjects),
+            known: Arc::clone(&entry.subjects.known),
+            marks: Arc::clone(&entry.subjects.marks),
+            first: entry.subjects.next,
+            people: entry.subjects.people(),
             fresh: HashMap::new(),
             order: Vec::new(),
+            left: HashSet::new(),
         })
     }
 
@@ -174,21 +224,26 @@ impl Ledger {
             name,
             which,
             known,
+            marks,
+            first,
             order,
             ..
         } = ingest;
         let mut inner = self.lock()?;
         inner.idle(&population)?;
-        let same_index = inner
+        // The very maps that the ingest looked at: every change makes new ones while it holds them.
+        let same = inner
             .state
             .populations
             .get(&population)
-            .is_some_and(|entry| entry.subjects.len() == known.len());
-        if !same_index || inner.next_version(&population, &name, which.id)? != which {
+            .is_some_and(|entry| {
+                let now = &entry.subjects;
+                Arc::ptr_eq(&now.known, &known) && Arc::ptr_eq(&now.marks, &marks)
+            });
+        if !same || inner.next_version(&population, &name, which.id)? != which {
             return Err(Refusal::IngestOverlap(population).into());
         }
-        let first = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        drop(known);
+        drop((known, marks));
         let NewData {
             description,
             file_sha256,

@@ -11,7 +11,7 @@ use obscura_privacy::{Filter, Mode, Permit};
 
 use super::{Inner, Ledger};
 use crate::error::{Error, Refusal};
-use crate::record::{AccountInForce, Intent, Record};
+use crate::record::{AccountInForce, Authority, Intent, Record};
 use crate::state::{IntentEntry, MOST_STOPS};
 use crate::views::OpenIntent;
 
@@ -22,7 +22,8 @@ pub enum AfterFailure {
     Rerun(Box<OpenIntent>),
     /// The population stopped; it runs once more when its owner has lifted that.
     Waits,
-    /// It failed for good: its request has a fixed error for ever, its study is suspended.
+    /// It failed for good: its request has a fixed error for ever, its study or grant is
+    /// suspended.
     Poisoned,
 }
 
@@ -185,13 +186,11 @@ fn same_terms(intent: &Intent, permit: &Permit) -> bool {
 
 fn poison_records(intent: u64, entry: &IntentEntry) -> Vec<Record> {
     let why = "a release of it failed twice".to_owned();
-    vec![
-        Record::IntentPoisoned { intent },
-        Record::StudySuspended {
-            study: entry.intent.study,
-            why,
-        },
-    ]
+    let suspended = match &entry.intent.authority {
+        Authority::Study { study, .. } => Record::StudySuspended { study: *study, why },
+        Authority::Grant { grant } => Record::GrantSuspended { grant: *grant, why },
+    };
+    vec![Record::IntentPoisoned { intent }, suspended]
 }
 
 pub(super) fn open_intent(index: u64, entry: &IntentEntry) -> OpenIntent {

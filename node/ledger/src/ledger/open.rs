@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use obscura_model::ids::{KeyId, UnixMillis};
 
 use super::{Inner, Ledger};
+use crate::base;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::Error;
 use crate::index::Index;
 use crate::journal::frame::Frame;
 use crate::journal::merkle::Head;
+use crate::journal::segment::Header;
 use crate::journal::storage::{Folder, Storage};
-use crate::journal::{self, Entropy, Journal, JournalError};
+use crate::journal::{self, Entropy, Journal, JournalError, Marked};
 use crate::record::{self, Record};
 use crate::state::{At, State};
 
@@ -55,13 +57,7 @@ pub struct Verified {
 /// Reads and checks everything: checksums, Merkle heads, acknowledgement, meaning.
 pub(crate) fn verify(storage: &dyn Storage, journal: KeyId) -> Result<Verified, Error> {
     let scan = journal::scan(storage, journal)?;
-    let mut state = State::default();
-    journal::walk::<Error>(
-        storage,
-        &scan.segments,
-        0..scan.tree.size(),
-        &mut |_, frame| apply(&mut state, frame, true),
-    )?;
+    replay_to(storage, &scan.segments, scan.mark, scan.tree.size())?;
     Ok(Verified {
         head: scan.tree.head(),
         segments: scan.segments.len(),
@@ -94,6 +90,7 @@ impl Ledger {
             );
         }
         let state = replay(&journal)?;
+        base::tidy(&**journal.storage(), journal.mark())?;
         Self::start(journal, state, place.index, id, now)
     }
 
@@ -132,44 +129,80 @@ impl Ledger {
 
 /// The state of a verified journal, with the help of the last checkpoint if it fits.
 fn replay(journal: &Journal) -> Result<State, Error> {
-    let checkpoint = checkpoint::read(&**journal.storage());
+    let storage = &**journal.storage();
+    // Looked at even where a checkpoint makes it needless: it is a part of the truth.
+    let base = base::read(storage, journal.mark())?;
+    let counted = base.as_ref().map_or(0, |base| base.head.size);
+    // An older checkpoint says nothing: there may be no charges to go on from it with.
+    let checkpoint = checkpoint::read(storage).filter(|found| found.head.size >= counted);
     if let Some(checkpoint) = checkpoint {
         if checkpoint.head.size > journal.size() {
             let damage = journal.missing("a checkpoint was made after it, and it is gone");
             return Err(damage.into());
         }
         if journal.head_at(checkpoint.head.size) == Some(checkpoint.head)
-            && let Some(state) = replay_from(journal, checkpoint)?
+            && let Some(state) =
+                replay_from(storage, journal.segments(), checkpoint, journal.size())?
         {
             return Ok(state);
         }
         tracing::warn!("a checkpoint does not fit the journal and is ignored");
     }
-    let mut state = State::default();
-    journal.walk::<Error>(0, journal.size(), &mut |_, frame| {
-        apply(&mut state, frame, true)
-    })?;
-    Ok(state)
+    replay_to(storage, journal.segments(), journal.mark(), journal.size())
 }
 
-/// Nothing if the checkpoint has other accounts than the journal has at its head.
-fn replay_from(journal: &Journal, mut checkpoint: Checkpoint) -> Result<Option<State>, Error> {
-    let mut state = State::default();
-    let (middle, end) = (checkpoint.head.size, journal.size());
-    journal.walk::<Error>(0, middle, &mut |_, frame| apply(&mut state, frame, false))?;
+/// The state after the first `size` records, from the journal alone: the exposure base, if there
+/// is one, and the charges after it. `size` is not below the base's head.
+pub(super) fn replay_to(
+    storage: &dyn Storage,
+    segments: &[Header],
+    mark: Option<Marked>,
+    size: u64,
+) -> Result<State, Error> {
+    let Some(base) = base::read(storage, mark)? else {
+        let mut state = State::default();
+        journal::walk::<Error>(storage, segments, 0..size, &mut |_, frame| {
+            apply(&mut state, frame, true)
+        })?;
+        return Ok(state);
+    };
+    let head = base.head;
+    match replay_from(storage, segments, base, size)? {
+        Some(state) => Ok(state),
+        None => Err(base::foreign(head, mark).into()),
+    }
+}
+
+/// The state after the first `size` records, in which the charges up to the head of `counted` are
+/// counted already. Nothing if it has other accounts than the journal has at its head.
+fn replay_from(
+    storage: &dyn Storage,
+    segments: &[Header],
+    mut counted: Checkpoint,
+    size: u64,
+) -> Result<Option<State>, Error> {
+    let (mut state, middle) = (State::default(), counted.head.size);
+    journal::walk::<Error>(storage, segments, 0..middle, &mut |_, frame| {
+        apply(&mut state, frame, false)
+    })?;
     for (account, entry) in &mut state.accounts {
-        match checkpoint.exposures.remove(account) {
+        match counted.exposures.remove(account) {
             Some(array) if array.len() == entry.exposures.len() => {
                 entry.exposures = Arc::new(array)
             }
             _ => return Ok(None),
         }
     }
-    journal.walk::<Error>(middle, end, &mut |_, frame| apply(&mut state, frame, true))?;
+    if !counted.exposures.is_empty() {
+        return Ok(None);
+    }
+    journal::walk::<Error>(storage, segments, middle..size, &mut |_, frame| {
+        apply(&mut state, frame, true)
+    })?;
     Ok(Some(state))
 }
 
-fn apply(state: &mut State, frame: Frame, charge: bool) -> Result<(), Error> {
+pub(super) fn apply(state: &mut State, frame: Frame, charge: bool) -> Result<(), Error> {
     let at = At {
         index: frame.index,
         time: frame.time,

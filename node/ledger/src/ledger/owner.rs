@@ -140,13 +140,8 @@ impl Inner {
             .state
             .population_of(&set.account)
             .ok_or(Refusal::NoDataset)?;
-        let unknown = || Refusal::NoPopulation(name.clone());
-        let population = self.state.populations.get(name).ok_or_else(unknown)?;
         self.idle(name)?;
-        if !(1..=10_000).contains(&set.largest_share) {
-            return Err(Refusal::Share);
-        }
-        admission::delta_below_one_in(population.most_subjects, set.limit.delta())?;
+        self.sensible(set)?;
         let meter = self
             .state
             .accounts
@@ -155,6 +150,23 @@ impl Inner {
         if set.mode == Mode::Strict {
             admission::entering_strict(set.limit.rho(), meter.unwrap_or_default())?;
         }
+        Ok(())
+    }
+
+    /// A share in its range, and deltas below one in the declared size.
+    pub(super) fn sensible(&self, set: &LimitSet) -> Result<(), Refusal> {
+        let name = self.state.population_of(&set.account);
+        let name = name.ok_or(Refusal::NoDataset)?;
+        let population = self.state.populations.get(name);
+        let population = population.ok_or_else(|| Refusal::NoPopulation(name.clone()))?;
+        if !(1..=10_000).contains(&set.largest_share) {
+            return Err(Refusal::Share);
+        }
+        admission::deltas_below_one_in(
+            population.most_subjects,
+            set.limit.delta(),
+            set.delta_keys,
+        )?;
         Ok(())
     }
 }

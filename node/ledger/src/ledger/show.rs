@@ -169,6 +169,7 @@ impl State {
             limit: entry.limit.clone(),
             guarantee: entry.guarantee.clone(),
             meter: entry.meter,
+            meter_keys: entry.meter_keys,
             releases: entry.releases,
         })
     }
@@ -179,6 +180,7 @@ impl State {
             name: name.clone(),
             most_subjects: entry.most_subjects,
             capacity: entry.capacity,
+            apart: entry.apart,
             datasets: self
                 .datasets
                 .values()
@@ -202,6 +204,7 @@ impl State {
             file_sha256: version.file_sha256,
             rows: version.rows,
             added: version.added,
+            needs_ingest: !self.usable(which),
             account: self.show_account(Account::Dataset(which.id), now),
         })
     }
@@ -218,6 +221,7 @@ fn show_study(entry: &StudyEntry, now: UnixMillis) -> StudyView {
         id: entry.study.id,
         digest: entry.study.digest,
         scientist: entry.study.scientist,
+        project: entry.study.project.clone(),
         dataset: entry.study.dataset,
         population: entry.population.clone(),
         releases: releases.collect(),

@@ -11,10 +11,11 @@ use crate::state::Stage;
 use crate::views::StudyState;
 
 impl Ledger {
-    /// Submits a study. The same again changes nothing. Gives the index of its record.
+    /// Submits a study. The same again changes nothing. The first study or grant that names a
+    /// project opens it, with its scientist as the first member. Gives the index of its record.
     ///
     /// # Errors
-    /// If the scientist is not enrolled, the id belongs to another study, there is no such
+    /// If the scientist is not enrolled or no member of the project, the id belongs to another study, there is no such
     /// dataset version, its releases make no sense, its end is over, or the storage fails.
     pub fn submit_study(&self, study: NewStudy, now: UnixMillis) -> Result<u64, Error> {
         let mut inner = self.lock()?;
@@ -28,7 +29,8 @@ impl Ledger {
             };
         }
         inner.may_submit(&study, inner.time(now))?;
-        inner.record(now, vec![Record::StudySubmitted(study)])
+        let opened = inner.open_project(&study.project, study.scientist)?;
+        inner.record_after(now, opened, Record::StudySubmitted(study))
     }
 
     /// Decides on a study; `digest` is what the owner looked at. The same decision again, with
@@ -109,9 +111,13 @@ impl Ledger {
 
 impl Inner {
     fn may_submit(&self, study: &NewStudy, time: UnixMillis) -> Result<(), Refusal> {
-        self.state
+        let (dataset, _) = self
+            .state
             .version(study.dataset)
             .ok_or(Refusal::NoDataset)?;
+        if !self.state.usable(study.dataset) {
+            return Err(Refusal::NeedsIngest(dataset.name.clone()));
+        }
         let names: BTreeSet<_> = study.releases.iter().map(|release| &release.name).collect();
         let runs = study.releases.iter().all(|release| release.times >= 1);
         if names.is_empty() || names.len() != study.releases.len() || !runs {

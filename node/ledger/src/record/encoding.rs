@@ -3,12 +3,20 @@
 //! To change a record: give its kind a new version, keep reading the old one, add a golden file.
 
 use super::fields::{get_blob, put_blob};
-use super::{Record, SubjectHash};
+use super::{Record, SubjectHash, old};
 use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
+use crate::journal::Compaction;
 use crate::journal::frame::Entry;
 
-/// The version of every kind so far.
-const VERSION: u16 = 1;
+mod new;
+
+/// The version in which records of a kind are written; older ones are read for ever.
+const fn newest(kind: u16) -> u16 {
+    match kind {
+        POPULATION_CREATED | LIMIT_SET | STUDY_SUBMITTED | INTENT_OPENED => 2,
+        _ => 1,
+    }
+}
 
 const GENESIS: u16 = 1;
 const POPULATION_CREATED: u16 = 2;
@@ -29,6 +37,18 @@ const INTENT_POISONED: u16 = 16;
 const STOP_COUNTED: u16 = 17;
 const POPULATION_STOPPED: u16 = 18;
 const LIFTED: u16 = 19;
+const PROJECT_OPENED: u16 = 20;
+const JOIN_ASKED: u16 = 21;
+const MEMBER_CONFIRMED: u16 = 22;
+const MEMBER_REMOVED: u16 = 23;
+const PROJECT_LIMIT_SET: u16 = 24;
+const GRANT_GIVEN: u16 = 25;
+const GRANT_REVOKED: u16 = 26;
+const GRANT_SUSPENDED: u16 = 27;
+const SUBJECTS_MARKED: u16 = 28;
+const SUBJECTS_READMITTED: u16 = 29;
+const SUBJECTS_REKEYED: u16 = 30;
+const POPULATIONS_MERGED: u16 = 31;
 
 /// The record as the journal stores it.
 pub(crate) fn encode(record: &Record) -> Entry {
@@ -37,7 +57,7 @@ pub(crate) fn encode(record: &Record) -> Entry {
     let (public, private) = (public.into_bytes(), private.into_bytes());
     Entry {
         kind,
-        version: VERSION,
+        version: newest(kind),
         public,
         private,
     }
@@ -48,6 +68,10 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         Record::Genesis { journal, created } => {
             to.put(journal).put(created);
             GENESIS
+        }
+        Record::Compacted(mark) => {
+            mark.write(to, private);
+            Compaction::KIND
         }
         Record::LimitSet(limit) => {
             to.put(limit);
@@ -85,6 +109,26 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
         | Record::IntentPoisoned { .. } => write_release(record, to, private),
+        Record::StopCounted { .. } | Record::PopulationStopped { .. } | Record::Lifted { .. } => {
+            write_stop(record, to)
+        }
+        Record::ProjectOpened { .. }
+        | Record::JoinAsked { .. }
+        | Record::MemberConfirmed { .. }
+        | Record::MemberRemoved { .. }
+        | Record::ProjectLimitSet { .. }
+        | Record::GrantGiven(_)
+        | Record::GrantRevoked { .. }
+        | Record::GrantSuspended { .. } => new::write_project(record, to),
+        Record::SubjectsMarked { .. }
+        | Record::SubjectsReadmitted { .. }
+        | Record::SubjectsRekeyed { .. }
+        | Record::PopulationsMerged { .. } => new::write_subjects(record, to, private),
+    }
+}
+
+fn write_stop(record: &Record, to: &mut Writer) -> u16 {
+    match record {
         Record::StopCounted { population } => {
             to.put(population);
             STOP_COUNTED
@@ -100,6 +144,7 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
             put_blob(to.put(population), evidence);
             LIFTED
         }
+        _ => 0,
     }
 }
 
@@ -109,10 +154,12 @@ fn write_data(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
             name,
             most_subjects,
             capacity,
+            apart,
             evidence,
             secrets,
         } => {
-            put_blob(to.put(name).put(most_subjects).put(capacity), evidence);
+            to.put(name).put(most_subjects).put(capacity).put(apart);
+            put_blob(to, evidence);
             private.put(secrets);
             POPULATION_CREATED
         }
@@ -208,6 +255,12 @@ fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 
     }
 }
 
+/// Whether the private part of records of this kind is charges and nothing else, which
+/// compaction may drop once they are added up. Without it the record decodes to no codes.
+pub(crate) const fn holds_charges(kind: u16) -> bool {
+    kind == RELEASE_COMMITTED
+}
+
 /// The record that the journal stored.
 pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
     let Entry {
@@ -216,14 +269,14 @@ pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
         public,
         private,
     } = entry;
-    if *version != VERSION {
+    if *version == 0 || *version > newest(*kind) {
         return Err(InvalidBytes::Unknown {
             kind: *kind,
             version: *version,
         });
     }
     let (mut from, mut hidden) = (Reader::new(public), Reader::new(private));
-    let record = read(*kind, &mut from, &mut hidden)?;
+    let record = read(*kind, *version, &mut from, &mut hidden)?;
     from.end()?;
     hidden.end()?;
     Ok(record)
@@ -231,6 +284,7 @@ pub(crate) fn decode(entry: &Entry) -> Result<Record, InvalidBytes> {
 
 fn read(
     kind: u16,
+    version: u16,
     from: &mut Reader<'_>,
     private: &mut Reader<'_>,
 ) -> Result<Record, InvalidBytes> {
@@ -239,6 +293,7 @@ fn read(
             journal: from.get()?,
             created: from.get()?,
         },
+        LIMIT_SET if version == 1 => Record::LimitSet(old::limit_set(from)?),
         LIMIT_SET => Record::LimitSet(from.get()?),
         SCIENTIST_LIMIT_SET => Record::ScientistLimitSet {
             person: from.get()?,
@@ -255,12 +310,17 @@ fn read(
             person: from.get()?,
             evidence: get_blob(from)?,
         },
-        POPULATION_CREATED | SUBJECTS_ADDED | DATASET_ADDED => read_data(kind, from, private)?,
-        STUDY_SUBMITTED..=STUDY_SUSPENDED => read_study(kind, from)?,
-        INTENT_OPENED..=INTENT_POISONED => read_release(kind, from, private)?,
+        POPULATION_CREATED | SUBJECTS_ADDED | DATASET_ADDED => {
+            read_data(kind, version, from, private)?
+        }
+        STUDY_SUBMITTED..=STUDY_SUSPENDED => read_study(kind, version, from)?,
+        INTENT_OPENED..=INTENT_POISONED => read_release(kind, version, from, private)?,
+        PROJECT_OPENED..=GRANT_SUSPENDED => new::read_project(kind, version, from)?,
+        SUBJECTS_MARKED..=POPULATIONS_MERGED => new::read_subjects(kind, version, from, private)?,
         STOP_COUNTED => Record::StopCounted {
             population: from.get()?,
         },
+        Compaction::KIND => Record::Compacted(Compaction::read(from, private)?),
         POPULATION_STOPPED => Record::PopulationStopped {
             population: from.get()?,
         },
@@ -268,17 +328,13 @@ fn read(
             population: from.get()?,
             evidence: get_blob(from)?,
         },
-        _ => {
-            return Err(InvalidBytes::Unknown {
-                kind,
-                version: VERSION,
-            });
-        }
+        _ => return Err(InvalidBytes::Unknown { kind, version }),
     })
 }
 
-fn read_study(kind: u16, from: &mut Reader<'_>) -> Result<Record, InvalidBytes> {
+fn read_study(kind: u16, version: u16, from: &mut Reader<'_>) -> Result<Record, InvalidBytes> {
     Ok(match kind {
+        STUDY_SUBMITTED if version == 1 => Record::StudySubmitted(old::study(from)?),
         STUDY_SUBMITTED => Record::StudySubmitted(from.get()?),
         STUDY_DECIDED => Record::StudyDecided {
             study: from.get()?,
@@ -295,21 +351,18 @@ fn read_study(kind: u16, from: &mut Reader<'_>) -> Result<Record, InvalidBytes> 
             study: from.get()?,
             why: from.get()?,
         },
-        _ => {
-            return Err(InvalidBytes::Unknown {
-                kind,
-                version: VERSION,
-            });
-        }
+        _ => return Err(InvalidBytes::Unknown { kind, version }),
     })
 }
 
 fn read_release(
     kind: u16,
+    version: u16,
     from: &mut Reader<'_>,
     private: &mut Reader<'_>,
 ) -> Result<Record, InvalidBytes> {
     Ok(match kind {
+        INTENT_OPENED if version == 1 => Record::IntentOpened(old::intent(from)?),
         INTENT_OPENED => Record::IntentOpened(from.get()?),
         FOLD_RESTARTED => Record::FoldRestarted {
             intent: from.get()?,
@@ -325,17 +378,13 @@ fn read_release(
         INTENT_POISONED => Record::IntentPoisoned {
             intent: from.get()?,
         },
-        _ => {
-            return Err(InvalidBytes::Unknown {
-                kind,
-                version: VERSION,
-            });
-        }
+        _ => return Err(InvalidBytes::Unknown { kind, version }),
     })
 }
 
 fn read_data(
     kind: u16,
+    version: u16,
     from: &mut Reader<'_>,
     private: &mut Reader<'_>,
 ) -> Result<Record, InvalidBytes> {
@@ -344,6 +393,8 @@ fn read_data(
             name: from.get()?,
             most_subjects: from.get()?,
             capacity: from.get()?,
+            // Not asked before: nothing was said.
+            apart: version > 1 && from.get()?,
             evidence: get_blob(from)?,
             secrets: private.get()?,
         }),
@@ -377,10 +428,7 @@ fn read_data(
             file_sha256: private.get()?,
             rows: private.get()?,
         }),
-        _ => Err(InvalidBytes::Unknown {
-            kind,
-            version: VERSION,
-        }),
+        _ => Err(InvalidBytes::Unknown { kind, version }),
     }
 }
 

@@ -4,8 +4,8 @@ use obscura_model::exposure::{Delta, Limit};
 use obscura_privacy::Mode;
 
 use super::{
-    Account, AccountInForce, DatasetVersion, Decision, Intent, LimitSet, NewStudy, RequestKey,
-    Role, Secrets, StudyRelease,
+    Account, AccountInForce, Authority, DatasetVersion, Decision, Intent, LimitSet, Mark, NewGrant,
+    NewStudy, RequestKey, Role, Secrets, StudyRelease,
 };
 use crate::codec::{Blob, InvalidBytes, Reader, Stored, Writer};
 
@@ -27,7 +27,7 @@ macro_rules! stored_structs {
 stored_structs! {
     DatasetVersion { id, version }
     RequestKey { person, request }
-    StudyRelease { name, price, times }
+    StudyRelease { name, price, times, require_complete, delta_keys }
     AccountInForce { account, limit, mode }
     Secrets { subject, row }
 }
@@ -52,6 +52,7 @@ stored_choices! {
     Role { Scientist = 1, Owner = 2 }
     Mode { Strict = 1, Protect = 2 }
     Decision { Approve = 1, Decline = 2, AskForChanges = 3, Revoke = 4, Suspend = 5 }
+    Mark { Excluded = 1, Erased = 2 }
 }
 
 impl Stored for Account {
@@ -66,6 +67,25 @@ impl Stored for Account {
             [1] => Ok(Account::Population(from.get()?)),
             [2] => Ok(Account::Dataset(from.get()?)),
             _ => Err(InvalidBytes::Meaningless("an account")),
+        }
+    }
+}
+
+impl Stored for Authority {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Authority::Study { study, release } => to.raw(&[1]).put(study).put(release),
+            Authority::Grant { grant } => to.raw(&[2]).put(grant),
+        };
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        match from.array("an authority")? {
+            [1] => Ok(Authority::Study {
+                study: from.get()?,
+                release: from.get()?,
+            }),
+            [2] => Ok(Authority::Grant { grant: from.get()? }),
+            _ => Err(InvalidBytes::Meaningless("an authority")),
         }
     }
 }
@@ -97,6 +117,7 @@ impl Stored for LimitSet {
             limit,
             mode,
             largest_share,
+            delta_keys,
             reason,
             evidence,
         } = self;
@@ -104,6 +125,7 @@ impl Stored for LimitSet {
             .put(limit)
             .put(mode)
             .put(largest_share)
+            .put(delta_keys)
             .put(reason);
         put_blob(to, evidence);
     }
@@ -113,6 +135,7 @@ impl Stored for LimitSet {
             limit: from.get()?,
             mode: from.get()?,
             largest_share: from.get()?,
+            delta_keys: from.get()?,
             reason: from.get()?,
             evidence: get_blob(from)?,
         })
@@ -125,6 +148,7 @@ impl Stored for NewStudy {
             id,
             digest,
             scientist,
+            project,
             dataset,
             releases,
             expires,
@@ -133,6 +157,7 @@ impl Stored for NewStudy {
         to.put(id)
             .put(digest)
             .put(scientist)
+            .put(project)
             .put(dataset)
             .put(releases)
             .put(expires);
@@ -143,9 +168,44 @@ impl Stored for NewStudy {
             id: from.get()?,
             digest: from.get()?,
             scientist: from.get()?,
+            project: from.get()?,
             dataset: from.get()?,
             releases: from.get()?,
             expires: from.get()?,
+            evidence: get_blob(from)?,
+        })
+    }
+}
+
+impl Stored for NewGrant {
+    fn write(&self, to: &mut Writer) {
+        let NewGrant {
+            id,
+            project,
+            scientist,
+            dataset,
+            columns,
+            most,
+            releases,
+            expires,
+            reason,
+            evidence,
+        } = self;
+        to.put(id).put(project).put(scientist).put(dataset);
+        to.put(columns).put(most).put(releases);
+        put_blob(to.put(expires).put(reason), evidence);
+    }
+    fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
+        Ok(NewGrant {
+            id: from.get()?,
+            project: from.get()?,
+            scientist: from.get()?,
+            dataset: from.get()?,
+            columns: from.get()?,
+            most: from.get()?,
+            releases: from.get()?,
+            expires: from.get()?,
+            reason: from.get()?,
             evidence: get_blob(from)?,
         })
     }
@@ -156,38 +216,31 @@ impl Stored for Intent {
         let Intent {
             key,
             body_digest,
-            study,
-            release,
+            authority,
+            plan,
             dataset,
             population,
-            ..
-        } = self;
-        let Intent {
             price,
+            delta_keys,
             sigmas,
             accounts,
             nobody_dropped,
             evidence,
-            ..
         } = self;
-        to.put(key)
-            .put(body_digest)
-            .put(study)
-            .put(release)
-            .put(dataset)
-            .put(population);
-        to.put(price).put(sigmas).put(accounts).put(nobody_dropped);
-        put_blob(to, evidence);
+        to.put(key).put(body_digest).put(authority).put(plan);
+        to.put(dataset).put(population).put(price).put(delta_keys);
+        put_blob(to.put(sigmas).put(accounts).put(nobody_dropped), evidence);
     }
     fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
         Ok(Intent {
             key: from.get()?,
             body_digest: from.get()?,
-            study: from.get()?,
-            release: from.get()?,
+            authority: from.get()?,
+            plan: from.get()?,
             dataset: from.get()?,
             population: from.get()?,
             price: from.get()?,
+            delta_keys: from.get()?,
             sigmas: from.get()?,
             accounts: from.get()?,
             nobody_dropped: from.get()?,

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use obscura_model::ids::{DatasetId, DatasetName, KeyId};
 use obscura_privacy::{Mode, admission};
 
-use super::{Account, Decision, Intent, LimitSet, Record, Role};
+use super::{Account, Authority, Decision, Intent, LimitSet, Record, Role};
 use crate::views::Said;
+
+mod new;
 
 /// What people and datasets are called, and which lifts ended a stop.
 pub(crate) struct Names {
@@ -77,6 +79,14 @@ pub(crate) fn describe(record: &Record, index: u64, names: &Names) -> (&'static 
                 which.version
             ),
         ),
+        Record::Compacted(mark) => (
+            "ledger compacted",
+            format!(
+                "The charges of the releases before entry {} were added up and their list was \
+                 dropped; every exposure stays what it was.",
+                mark.up_to.size
+            ),
+        ),
         Record::LimitSet(_)
         | Record::ScientistLimitSet { .. }
         | Record::Enrolled { .. }
@@ -92,6 +102,18 @@ pub(crate) fn describe(record: &Record, index: u64, names: &Names) -> (&'static 
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
         | Record::IntentPoisoned { .. } => describe_release(record, names),
+        Record::ProjectOpened { .. }
+        | Record::JoinAsked { .. }
+        | Record::MemberConfirmed { .. }
+        | Record::MemberRemoved { .. }
+        | Record::ProjectLimitSet { .. }
+        | Record::GrantGiven(_)
+        | Record::GrantRevoked { .. }
+        | Record::GrantSuspended { .. } => new::describe_project(record, names),
+        Record::SubjectsMarked { .. }
+        | Record::SubjectsReadmitted { .. }
+        | Record::SubjectsRekeyed { .. }
+        | Record::PopulationsMerged { .. } => new::describe_subjects(record),
     }
 }
 
@@ -244,10 +266,12 @@ fn describe_intent(intent: &Intent, names: &Names) -> String {
         let share = admission::share(intent.price, a.limit);
         format!("{share} of the limit of {}", names.account(&a.account))
     });
+    let what = match &intent.authority {
+        Authority::Study { study, release } => format!("Release {release} of study {study}"),
+        Authority::Grant { grant } => format!("A release under grant {grant}"),
+    };
     format!(
-        "Release {} of study {} was begun for {} (request {}); it adds {}.",
-        intent.release,
-        intent.study,
+        "{what} was begun for {} (request {}); it adds {}.",
         names.person(&intent.key.person),
         intent.key.request,
         shares.collect::<Vec<_>>().join(" and ")

@@ -9,9 +9,9 @@ use obscura_model::ids::{PopulationName, UnixMillis};
 use super::study::Runs;
 use super::{
     AccountEntry, Charges, DatasetEntry, IntentEntry, InvalidHistory, Outcome, PersonEntry,
-    PopulationEntry, RequestEntry, Stage, State, StudyEntry, VersionEntry,
+    PopulationEntry, ProjectEntry, RequestEntry, Stage, State, StudyEntry, Subjects, VersionEntry,
 };
-use crate::record::{Account, Intent, LimitSet, NewStudy, Record, SubjectHash};
+use crate::record::{Account, Authority, Intent, LimitSet, NewStudy, Record};
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub(crate) struct At {
     pub(crate) charge: bool,
 }
 
-type Applied = Result<(), InvalidHistory>;
+pub(super) type Applied = Result<(), InvalidHistory>;
 
 impl State {
     /// Takes one record in.
@@ -37,9 +37,22 @@ impl State {
             Record::ScientistLimitSet { .. }
             | Record::Enrolled { .. }
             | Record::Dismissed { .. } => self.apply_person(record, at),
-            Record::PopulationCreated { .. }
-            | Record::SubjectsAdded { .. }
-            | Record::DatasetAdded { .. } => self.apply_data(record, at),
+            Record::PopulationCreated { .. } | Record::DatasetAdded { .. } => {
+                self.apply_data(record, at)
+            }
+            Record::SubjectsAdded { .. }
+            | Record::SubjectsMarked { .. }
+            | Record::SubjectsReadmitted { .. }
+            | Record::SubjectsRekeyed { .. }
+            | Record::PopulationsMerged { .. } => self.apply_subjects(record),
+            Record::ProjectOpened { .. }
+            | Record::JoinAsked { .. }
+            | Record::MemberConfirmed { .. }
+            | Record::MemberRemoved { .. }
+            | Record::ProjectLimitSet { .. } => self.apply_project(record, at),
+            Record::GrantGiven(_) | Record::GrantRevoked { .. } | Record::GrantSuspended { .. } => {
+                self.apply_grant(record, at)
+            }
             Record::StudySubmitted(_)
             | Record::StudyDecided { .. }
             | Record::StudyWithdrawn { .. }
@@ -55,6 +68,10 @@ impl State {
             Record::StopCounted { .. }
             | Record::PopulationStopped { .. }
             | Record::Lifted { .. } => self.apply_stop(record, at),
+            Record::Compacted(mark) if mark.up_to.size > at.index => {
+                Err(InvalidHistory::Range("the end of a compaction"))
+            }
+            Record::Compacted(_) => Ok(()),
         }
     }
 
@@ -124,7 +141,7 @@ impl State {
         }
     }
 
-    fn population_mut(
+    pub(super) fn population_mut(
         &mut self,
         name: &PopulationName,
     ) -> Result<&mut PopulationEntry, InvalidHistory> {
@@ -139,14 +156,16 @@ impl State {
                 name,
                 most_subjects,
                 capacity,
+                apart,
                 secrets,
                 ..
             } => {
                 let entry = PopulationEntry {
                     most_subjects,
                     capacity,
+                    apart,
                     secrets,
-                    subjects: Arc::default(),
+                    subjects: Subjects::new(capacity),
                     stops: 0,
                     stopped: false,
                     lifts: 0,
@@ -158,12 +177,6 @@ impl State {
                     None => self.open_account(Account::Population(name)),
                 }
             }
-            Record::SubjectsAdded {
-                population,
-                first,
-                hashes,
-                ..
-            } => self.subjects_added(&population, first, &hashes),
             Record::DatasetAdded {
                 which,
                 name,
@@ -187,6 +200,7 @@ impl State {
                         name: name.clone(),
                         population: population.clone(),
                         versions: Vec::new(),
+                        usable_from: 1,
                         released: false,
                     });
                 let next = u64::from(which.version) == dataset.versions.len() as u64 + 1;
@@ -198,27 +212,6 @@ impl State {
             }
             _ => Ok(()),
         }
-    }
-
-    fn subjects_added(
-        &mut self,
-        population: &PopulationName,
-        first: u32,
-        hashes: &[SubjectHash],
-    ) -> Applied {
-        let entry = self.population_mut(population)?;
-        let subjects = Arc::make_mut(&mut entry.subjects);
-        if subjects.len() as u64 != u64::from(first)
-            || u64::from(first) + hashes.len() as u64 > u64::from(entry.capacity)
-        {
-            return Err(InvalidHistory::Range("the subject index"));
-        }
-        for (hash, index) in hashes.iter().zip(first..) {
-            if subjects.insert(*hash, index).is_some() {
-                return Err(InvalidHistory::Twice("a subject"));
-            }
-        }
-        Ok(())
     }
 
     /// An account begins with nobody exposed.
@@ -247,12 +240,17 @@ impl State {
         }
         let entry = self.accounts.get_mut(&limit.account);
         let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
+        let keys = entry.guarantee.as_ref().map(|g| g.delta_keys);
         let highest = entry
             .guarantee
             .as_ref()
             .is_none_or(|g| g.limit.rho() < limit.limit.rho());
         if highest {
             entry.guarantee = Some(limit.clone());
+        }
+        // Rho and the delta of keys were promised each for itself: the highest of each counts.
+        if let Some(guarantee) = &mut entry.guarantee {
+            guarantee.delta_keys = limit.delta_keys.max(keys.unwrap_or_default());
         }
         entry.limit = Some(limit);
         Ok(())
@@ -303,6 +301,12 @@ impl State {
         let unknown = InvalidHistory::Unknown("a dataset");
         let (dataset, _) = self.version(study.dataset).ok_or(unknown)?;
         let (id, population) = (study.id, dataset.population.clone());
+        // Studies from before projects have one that no record opened: their scientist's own.
+        let project = self.projects.entry(study.project.clone());
+        project.or_insert_with(|| ProjectEntry {
+            members: [(study.scientist, at.index)].into(),
+            ..ProjectEntry::default()
+        });
         let entry = StudyEntry {
             runs: vec![Runs::default(); study.releases.len()],
             study,
@@ -323,28 +327,12 @@ impl State {
         }
     }
 
-    /// The price is added here, to every meter and to what the scientist took, and is never
-    /// taken off again: failing is itself an answer.
     fn intent_opened(&mut self, intent: Intent, at: At) -> Applied {
-        let range = InvalidHistory::Range("a meter");
-        for account in &intent.accounts {
-            let entry = self.accounts.get_mut(&account.account);
-            let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
-            entry.meter = entry.meter.checked_add(intent.price).ok_or(range)?;
-        }
-        let taken = self.taken.entry(intent.key.person).or_default();
-        *taken = taken.checked_add(intent.price).ok_or(range)?;
+        self.count(&intent)?;
         let dataset = self.datasets.get_mut(&intent.dataset.id);
         dataset
             .ok_or(InvalidHistory::Unknown("a dataset"))?
             .released = true;
-        let study = self.studies.get_mut(&intent.study);
-        let study = study.ok_or(InvalidHistory::Unknown("a study"))?;
-        let release = study.release(&intent.release);
-        let runs = release.and_then(|at| study.runs.get_mut(at));
-        let runs = runs.ok_or(InvalidHistory::Unknown("a release"))?;
-        runs.begun = runs.begun.saturating_add(1);
-        study.held = study.held.saturating_sub(intent.price);
         let population = self.population_mut(&intent.population)?;
         if population.open.replace(at.index).is_some() {
             return Err(InvalidHistory::Twice("an open intent"));
@@ -367,11 +355,16 @@ impl State {
 
     fn committed(&mut self, index: u64, codes: &[u16], at: At) -> Applied {
         let intent = self.close(index, Outcome::Committed(at.index))?;
-        if let Some(study) = self.studies.get_mut(&intent.study)
-            && let Some(position) = study.release(&intent.release)
+        if let Authority::Study { study, release } = &intent.authority
+            && let Some(study) = self.studies.get_mut(study)
+            && let Some(position) = study.release(release)
             && let Some(runs) = study.runs.get_mut(position)
         {
             runs.committed = runs.committed.saturating_add(1);
+        }
+        if intent.plan != Intent::NO_PLAN {
+            let plan = (intent.key.person, intent.plan, intent.dataset);
+            self.earlier.insert(plan, intent.key);
         }
         let charges = at
             .charge
@@ -381,7 +374,9 @@ impl State {
             let entry = self.accounts.get_mut(&account.account);
             let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
             entry.releases += 1;
-            if codes.len() != entry.exposures.len() {
+            // Only a release whose charges are counted already can be without their list.
+            let dropped = codes.is_empty() && !at.charge;
+            if codes.len() != entry.exposures.len() && !dropped {
                 return Err(InvalidHistory::Range("the number of charges"));
             }
             if let Some(charges) = &charges {

@@ -1,13 +1,13 @@
 //! Claims about what is admitted, priced and answered.
 
 use obscura_model::exposure::Rho;
-use obscura_model::ids::{Digest, UnixMillis};
+use obscura_model::ids::{Digest, ReleaseName, UnixMillis};
 use obscura_privacy::Mode;
 use obscura_privacy::admission;
 
 use super::disk::Disk;
 use super::world::*;
-use crate::{Account, Admission, Decision, Error, Refusal, StudyState};
+use crate::{Account, Admission, Authority, Decision, Error, Refusal, StudyState};
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     match result {
@@ -52,6 +52,11 @@ fn a_request_of_somebody_else_under_the_same_id_is_another_request() {
     assert_eq!(refusal(stolen), Refusal::NoStudy(study_id(1)));
 }
 
+fn of_study(n: u8, release: ReleaseName) -> Authority {
+    let study = study_id(n);
+    Authority::Study { study, release }
+}
+
 #[test]
 fn only_what_was_approved_runs_and_only_as_often() {
     let ledger = ready(&Disk::default(), Mode::Protect, 2);
@@ -62,7 +67,7 @@ fn only_what_was_approved_runs_and_only_as_often() {
     };
     let release = "other".parse::<obscura_model::ids::ReleaseName>().unwrap();
     assert_eq!(
-        ask(&|r| r.release = release.clone()),
+        ask(&|r| r.authority = of_study(1, release.clone())),
         Refusal::NoRelease {
             study: study_id(1),
             release: release.clone()
@@ -73,7 +78,7 @@ fn only_what_was_approved_runs_and_only_as_often() {
         Refusal::StudyDataset(study_id(1))
     );
     assert_eq!(
-        ask(&|r| r.study = study_id(2)),
+        ask(&|r| r.authority = of_study(2, release_name())),
         Refusal::NoStudy(study_id(2))
     );
     assert!(matches!(
@@ -397,7 +402,7 @@ fn the_log_tells_what_happened_in_public_words() {
             "release made",
             "release begun",
             "study approved",
-            "study submitted"
+            "study submitted",
         ]
     );
     for entry in &entries {

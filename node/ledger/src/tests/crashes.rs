@@ -7,6 +7,7 @@ use obscura_privacy::Mode;
 
 use super::disk::{Disk, Fault};
 use super::world::*;
+use crate::ledger::Site;
 use crate::{Admission, Committed, Error, Ledger, RequestKey};
 
 const REQUESTS: u16 = 4;
@@ -116,7 +117,15 @@ fn after_a_failed_sync_no_call_is_served() {
 #[test]
 fn a_release_costs_one_sync_for_its_intent_and_one_for_its_commit() {
     let disk = Disk::default();
-    let ledger = ready(&disk, Mode::Protect, 3);
+    // One segment for all of it: a new one has syncs of its own.
+    let wide = Site {
+        segment_bytes: 1 << 16,
+        ..site(&disk)
+    };
+    let ledger = Ledger::create_at(wide, NODE, entropy(1), NOW).unwrap();
+    furnish(&ledger).unwrap();
+    wide_limits(&ledger, Mode::Protect).unwrap();
+    approve(&ledger, new_study(1, ANN, 3)).unwrap();
     answer(&ledger, request(1, ANN, 1), 1);
     let before = disk.syncs();
     let Ok(Admission::Granted(permit)) = ledger.admit(request(1, ANN, 2), NOW) else {

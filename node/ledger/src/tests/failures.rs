@@ -144,7 +144,11 @@ fn a_fold_that_ignores_exposures_is_not_committed() {
         panic!("not granted")
     };
     let (intent, nobody) = (permit.intent(), vec![0; CAPACITY as usize]);
-    let noised = fold_over(permit, &[&nobody], 1);
+    let known = obscura_privacy::Known {
+        accounts: &[&nobody],
+        barred: &[false; CAPACITY as usize],
+    };
+    let noised = fold_over(permit, known, 1);
     let before = (ledger.head(), ledger.peek_for_tests());
     assert!(matches!(commit(&ledger, noised), Err(Error::Commit)));
     assert_eq!((ledger.head(), ledger.peek_for_tests()), before);

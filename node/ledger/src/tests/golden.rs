@@ -1,11 +1,12 @@
 //! The stored format does not change by accident.
 //!
-//! `tests/golden/every-record-1.journal` holds one record of every kind. Today's code must read
-//! it to the same records and, given the same nonces and times, write the same bytes.
+//! `tests/golden/every-record-N.journal` holds one record of every kind in its newest version at
+//! some time. Today's code must read each to the same records and, given the same nonces and times,
+//! write the newest byte for byte.
 
 use std::sync::Arc;
 
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{Delta, DeltaCharge, Limit, Rho};
 use obscura_model::ids::{Digest, UnixMillis};
 use obscura_privacy::Mode;
 
@@ -15,12 +16,150 @@ use super::world::*;
 use crate::journal::Journal;
 use crate::journal::storage::Storage as _;
 use crate::record::{Record, decode, encode};
-use crate::{Account, AccountInForce, Decision, Intent, Role, Secrets};
+use crate::{
+    Account, AccountInForce, Authority, Decision, Intent, LimitSet, Mark, NewStudy, Role, Secrets,
+};
 
-const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-1.journal");
+const FIRST: &[u8] = include_bytes!("../../tests/golden/every-record-1.journal");
+const FIRST_ROOT: &str = include_str!("../../tests/golden/every-record-1.root");
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-2.journal");
+const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-2.root");
 const SEGMENT: &str = "seg-00000001.journal";
 
-fn data_records() -> Vec<Record> {
+/// Which file: what the first one could not say reads as if nobody had said it.
+#[derive(Clone, Copy, PartialEq)]
+enum File {
+    First,
+    Newest,
+}
+
+impl File {
+    fn delta_keys(self) -> DeltaCharge {
+        match self {
+            File::First => DeltaCharge::ZERO,
+            File::Newest => DeltaCharge::from_units(1_234_567),
+        }
+    }
+
+    fn limit(self, account: Account, rho: u64, mode: Mode) -> LimitSet {
+        LimitSet {
+            delta_keys: self.delta_keys(),
+            ..limit(account, rho, mode)
+        }
+    }
+
+    fn study(self) -> NewStudy {
+        let mut study = new_study(1, ANN, 2);
+        if self == File::First {
+            let project = "unnamed-01010101010101010101010101010101";
+            study.project = project.parse().unwrap();
+        } else {
+            study.releases[0].require_complete = true;
+            study.releases[0].delta_keys = self.delta_keys();
+        }
+        study
+    }
+
+    fn records(self) -> Vec<Vec<Record>> {
+        let mut records = vec![
+            data_records(self),
+            study_records(self),
+            release_records(self),
+        ];
+        if self == File::Newest {
+            records.extend([project_records(), subject_records()]);
+        }
+        records
+    }
+}
+
+fn project_records() -> Vec<Record> {
+    let (project, person) = (own_project(ANN), BOB);
+    let evidence = b"project".to_vec();
+    vec![
+        Record::ProjectOpened {
+            project: project.clone(),
+            first: ANN,
+        },
+        Record::JoinAsked {
+            project: project.clone(),
+            person,
+            evidence: evidence.clone(),
+        },
+        Record::MemberConfirmed {
+            project: project.clone(),
+            person,
+            evidence: evidence.clone(),
+        },
+        Record::MemberRemoved {
+            project: project.clone(),
+            person,
+            reason: "left".to_owned(),
+            evidence: evidence.clone(),
+        },
+        Record::ProjectLimitSet {
+            project,
+            rho: Rho::from_nano(8),
+            evidence,
+        },
+        Record::GrantGiven(new_grant(1, ANN)),
+        Record::GrantRevoked {
+            grant: grant_id(1),
+            reason: "over".to_owned(),
+            evidence: b"revoke".to_vec(),
+        },
+        Record::GrantSuspended {
+            grant: grant_id(1),
+            why: "it failed".to_owned(),
+        },
+        Record::IntentOpened(Intent {
+            authority: Authority::Grant { grant: grant_id(1) },
+            ..intent(File::Newest)
+        }),
+    ]
+}
+
+fn subject_records() -> Vec<Record> {
+    let (population, reason) = (people_of(), "asked".to_owned());
+    let (hashes, pairs) = (vec![[0xaa; 16]], vec![([0xaa; 16], [0xcc; 16])]);
+    let evidence = b"subjects".to_vec();
+    let marked = |mark| Record::SubjectsMarked {
+        population: population.clone(),
+        capacity: 4,
+        mark,
+        reason: reason.clone(),
+        evidence: evidence.clone(),
+        hashes: hashes.clone(),
+    };
+    vec![
+        marked(Mark::Excluded),
+        marked(Mark::Erased),
+        Record::SubjectsReadmitted {
+            population: population.clone(),
+            capacity: 4,
+            reason: reason.clone(),
+            evidence: evidence.clone(),
+            hashes: hashes.clone(),
+        },
+        Record::SubjectsRekeyed {
+            population: population.clone(),
+            capacity: 4,
+            evidence: evidence.clone(),
+            pairs: pairs.clone(),
+        },
+        Record::PopulationsMerged {
+            keep: population.clone(),
+            gone: "patients".parse().unwrap(),
+            capacity: 4,
+            limit: File::Newest.limit(Account::Population(population), 9, Mode::Protect),
+            guarantee: Limit::as_stored(7.0, Delta::new(1e-6).unwrap(), Rho::from_nano(11)),
+            evidence,
+            pairs,
+        },
+    ]
+}
+
+fn data_records(file: File) -> Vec<Record> {
     let secrets = Secrets {
         subject: [0x11; 32],
         row: [0x22; 32],
@@ -34,6 +173,7 @@ fn data_records() -> Vec<Record> {
             name: people_of(),
             most_subjects: 3,
             capacity: 4,
+            apart: file == File::Newest,
             evidence: b"population".to_vec(),
             secrets,
         },
@@ -52,8 +192,8 @@ fn data_records() -> Vec<Record> {
             file_sha256: [0x33; 32],
             rows: 77,
         },
-        Record::LimitSet(limit(population(), 463_064_990, Mode::Protect)),
-        Record::LimitSet(limit(Account::Dataset(dataset_id(1)), 99, Mode::Strict)),
+        Record::LimitSet(file.limit(population(), 463_064_990, Mode::Protect)),
+        Record::LimitSet(file.limit(Account::Dataset(dataset_id(1)), 99, Mode::Strict)),
         Record::ScientistLimitSet {
             person: None,
             rho: Rho::from_nano(5),
@@ -77,7 +217,7 @@ fn data_records() -> Vec<Record> {
     ]
 }
 
-fn study_records() -> Vec<Record> {
+fn study_records(file: File) -> Vec<Record> {
     let (study, digest) = (study_id(1), Digest::of(&[1]));
     let decided = |decision| Record::StudyDecided {
         study,
@@ -87,7 +227,7 @@ fn study_records() -> Vec<Record> {
         evidence: b"decision".to_vec(),
     };
     vec![
-        Record::StudySubmitted(new_study(1, ANN, 2)),
+        Record::StudySubmitted(file.study()),
         decided(Decision::Approve),
         decided(Decision::Decline),
         decided(Decision::AskForChanges),
@@ -104,15 +244,22 @@ fn study_records() -> Vec<Record> {
     ]
 }
 
-fn release_records() -> Vec<Record> {
-    let intent = Intent {
+fn intent(file: File) -> Intent {
+    Intent {
         key: key(ANN, 1),
         body_digest: Digest::of(b"body"),
-        study: study_id(1),
-        release: release_name(),
+        authority: Authority::Study {
+            study: study_id(1),
+            release: release_name(),
+        },
+        plan: match file {
+            File::First => Intent::NO_PLAN,
+            File::Newest => Digest::of(b"plan"),
+        },
         dataset: dataset(),
         population: people_of(),
         price: PRICE,
+        delta_keys: file.delta_keys(),
         sigmas: vec![250, 3],
         accounts: vec![AccountInForce {
             account: population(),
@@ -121,10 +268,13 @@ fn release_records() -> Vec<Record> {
         }],
         nobody_dropped: true,
         evidence: b"request".to_vec(),
-    };
+    }
+}
+
+fn release_records(file: File) -> Vec<Record> {
     let codes = vec![0, 16_384, 1, 256];
     vec![
-        Record::IntentOpened(intent),
+        Record::IntentOpened(intent(file)),
         Record::FoldRestarted { intent: 18 },
         Record::ReleaseCommitted {
             intent: 18,
@@ -145,15 +295,22 @@ fn release_records() -> Vec<Record> {
     ]
 }
 
-/// Three appends, a millisecond apart.
+const SEGMENT_BYTES: u64 = 16_384;
+
+/// One append for each list, a millisecond apart.
 fn written() -> Disk {
     let disk = Disk::default();
-    let mut journal = Journal::create(Arc::new(disk.clone()), NODE, entropy(2_026), 8_192).unwrap();
-    for (n, records) in (0..).zip([data_records(), study_records(), release_records()]) {
+    let storage = Arc::new(disk.clone());
+    let mut journal = Journal::create(storage, NODE, entropy(2_026), SEGMENT_BYTES).unwrap();
+    for (n, records) in (0..).zip(File::Newest.records()) {
         let entries = records.iter().map(encode).collect();
         journal.append(UnixMillis(NOW.0 + n), entries).unwrap();
     }
     disk
+}
+
+fn hex(root: &[u8]) -> String {
+    root.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -165,29 +322,22 @@ fn todays_code_writes_the_golden_bytes() {
 }
 
 #[test]
-fn todays_code_reads_the_golden_records() {
-    let disk = Disk::default();
-    disk.create(SEGMENT, GOLDEN.len() as u64)
-        .unwrap()
-        .write(0, GOLDEN)
-        .unwrap();
-    let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), 8_192).unwrap();
-    let read: Vec<Record> = frames(&journal)
-        .iter()
-        .map(|f| decode(&f.entry).unwrap())
-        .collect();
-    let expected = [data_records(), study_records(), release_records()].concat();
-    assert_eq!(read, expected);
-    let root: String = journal
-        .head()
-        .root
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    assert_eq!(
-        root,
-        include_str!("../../tests/golden/every-record-1.root").trim()
-    );
+fn todays_code_reads_the_golden_records_of_every_version() {
+    for (bytes, expected_root, file) in [
+        (FIRST, FIRST_ROOT, File::First),
+        (GOLDEN, GOLDEN_ROOT, File::Newest),
+    ] {
+        let (disk, length) = (Disk::default(), bytes.len() as u64);
+        let stored = disk.create(SEGMENT, length).unwrap();
+        stored.write(0, bytes).unwrap();
+        let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), length).unwrap();
+        let read: Vec<Record> = frames(&journal)
+            .iter()
+            .map(|f| decode(&f.entry).unwrap())
+            .collect();
+        assert_eq!(read, file.records().concat());
+        assert_eq!(hex(&journal.head().root), expected_root.trim());
+    }
 }
 
 /// Run by hand when a version is added: `cargo test -p obscura-ledger golden -- --ignored`.
@@ -197,20 +347,15 @@ fn write_golden_files() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let disk = written();
     let bytes = disk.bytes(SEGMENT);
-    std::fs::write(folder.join("every-record-1.journal"), bytes).unwrap();
-    let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), 8_192).unwrap();
-    let root: String = journal
-        .head()
-        .root
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    std::fs::write(folder.join("every-record-1.root"), root + "\n").unwrap();
+    std::fs::write(folder.join("every-record-2.journal"), bytes).unwrap();
+    let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), SEGMENT_BYTES).unwrap();
+    let root = hex(&journal.head().root);
+    std::fs::write(folder.join("every-record-2.root"), root + "\n").unwrap();
 }
 
 #[test]
 fn a_record_of_an_unknown_kind_or_version_is_refused_and_not_guessed() {
-    for record in release_records() {
+    for record in File::Newest.records().concat() {
         let entry = encode(&record);
         let mut newer = entry.clone();
         newer.version += 1;
@@ -234,4 +379,27 @@ fn private_parts_have_a_length_that_shows_nothing() {
     };
     let length = |count| encode(&subjects(count)).private.len();
     assert_eq!([length(0), length(1), length(9)], [length(0); 3]);
+    let marked = |count: u8| Record::SubjectsMarked {
+        population: people_of(),
+        capacity: 9,
+        mark: Mark::Excluded,
+        reason: String::new(),
+        evidence: Vec::new(),
+        hashes: (0..count).map(|n| [n; 16]).collect(),
+    };
+    let rekeyed = |count: u8| Record::SubjectsRekeyed {
+        population: people_of(),
+        capacity: 9,
+        evidence: Vec::new(),
+        pairs: (0..count).map(|n| ([n; 16], [n + 100; 16])).collect(),
+    };
+    let both = |record: Record| {
+        let entry = encode(&record);
+        (entry.public, entry.private.len())
+    };
+    for count in 1..=9 {
+        assert_eq!(both(marked(count)), both(marked(0)));
+        assert_eq!(both(rekeyed(count)), both(rekeyed(0)));
+    }
+    assert_eq!(both(marked(10)), both(marked(18)));
 }

@@ -4,20 +4,21 @@
 use std::sync::Arc;
 
 use obscura_model::answer::{Output, OutputKind, Shape, VectorShape};
-use obscura_model::exposure::{Delta, Limit, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Limit, Rho};
 use obscura_model::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PartyName, PopulationName, ReleaseName, RequestId,
-    StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PartyName, PopulationName, ProjectName,
+    ReleaseName, RequestId, StudyId, UnixMillis,
 };
-use obscura_privacy::{Accumulator, Mode, Noised, Permit, Sparse};
+use obscura_privacy::{Accumulator, Known, Mode, Noised, Permit, Sparse};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 
 use super::disk::Disk;
 use crate::ledger::Site;
 use crate::{
-    Account, Admission, AdmitRequest, Committed, DatasetVersion, Decision, Entropy, Error, Ledger,
-    LimitSet, NewData, NewPopulation, NewStudy, RequestKey, Role, Secrets, StudyRelease,
+    Account, Admission, AdmitRequest, Authority, Committed, DatasetVersion, Decision, Entropy,
+    Error, Indexed, Ledger, LimitSet, NewData, NewGrant, NewPopulation, NewStudy, RequestKey, Role,
+    Secrets, StudyRelease,
 };
 
 pub(super) const NODE: KeyId = KeyId::new([7; 32]);
@@ -122,8 +123,34 @@ pub(super) fn limit(account: Account, rho: u64, mode: Mode) -> LimitSet {
         limit: Limit::as_stored(5.0, delta, Rho::from_nano(rho)),
         mode,
         largest_share: 10_000,
+        delta_keys: DeltaCharge::ZERO,
         reason: "a test".to_owned(),
         evidence: b"signed limit".to_vec(),
+    }
+}
+
+/// A project of the person's own.
+pub(super) fn own_project(person: KeyId) -> ProjectName {
+    ProjectName::new(&format!("of-{:.8}", person.to_string())).unwrap()
+}
+
+pub(super) fn grant_id(n: u8) -> GrantId {
+    GrantId::from_parts(NOW.0, [n; 10])
+}
+
+/// A grant of four releases with room for them all.
+pub(super) fn new_grant(n: u8, scientist: KeyId) -> NewGrant {
+    NewGrant {
+        id: grant_id(n),
+        project: own_project(scientist),
+        scientist,
+        dataset: dataset_id(1),
+        columns: vec!["day".to_owned(), "cost".to_owned()],
+        most: Rho::from_nano(4 * PRICE.nano()),
+        releases: 4,
+        expires: LATER,
+        reason: "a pilot".to_owned(),
+        evidence: vec![n; 30],
     }
 }
 
@@ -132,11 +159,14 @@ pub(super) fn new_study(n: u8, scientist: KeyId, times: u32) -> NewStudy {
         id: study_id(n),
         digest: Digest::of(&[n]),
         scientist,
+        project: own_project(scientist),
         dataset: dataset(),
         releases: vec![StudyRelease {
             name: release_name(),
             price: PRICE,
             times,
+            require_complete: false,
+            delta_keys: DeltaCharge::ZERO,
         }],
         expires: LATER,
         evidence: vec![n; 40],
@@ -147,11 +177,27 @@ pub(super) fn request(study: u8, person: KeyId, n: u16) -> AdmitRequest {
     AdmitRequest {
         key: key(person, n),
         body_digest: Digest::of(&n.to_le_bytes()),
-        study: study_id(study),
-        release: release_name(),
+        authority: Authority::Study {
+            study: study_id(study),
+            release: release_name(),
+        },
         dataset: dataset(),
         shape: shape(),
+        plan: Digest::of(b"how many visits"),
+        columns: vec!["day".to_owned()],
+        require_complete: false,
+        delta_keys: DeltaCharge::ZERO,
         evidence: b"signed request".to_vec(),
+    }
+}
+
+/// As [`request`], under a grant.
+pub(super) fn granted_request(grant: u8, person: KeyId, n: u16) -> AdmitRequest {
+    AdmitRequest {
+        authority: Authority::Grant {
+            grant: grant_id(grant),
+        },
+        ..request(0, person, n)
     }
 }
 
@@ -169,6 +215,7 @@ pub(super) fn furnish(ledger: &Ledger) -> Result<(), Error> {
             name: people_of(),
             most_subjects: 10,
             capacity: CAPACITY,
+            apart: false,
             secrets: Secrets {
                 subject: [4; 32],
                 row: [5; 32],
@@ -188,7 +235,8 @@ pub(super) fn add_version(ledger: &Ledger, subjects: u8) -> Result<DatasetVersio
     let name = DatasetName::new("visits").unwrap();
     let mut ingest = ledger.begin_ingest(&people_of(), &name, dataset_id(1))?;
     for subject in 0..subjects {
-        assert_eq!(ingest.index([subject; 16])?, u32::from(subject));
+        let indexed = ingest.index([subject; 16])?;
+        assert_eq!(indexed, Indexed::At(u32::from(subject)));
     }
     let description = "visits of people".to_owned();
     let data = NewData {
@@ -238,16 +286,17 @@ pub(super) fn contribution(subject: u32) -> i64 {
 /// Runs the fold over subjects 0 to 8 and adds noise.
 pub(super) fn fold(ledger: &Ledger, permit: Permit, seed: u64) -> Result<Noised, Error> {
     let exposures = ledger.exposures(&permit)?;
-    Ok(fold_over(permit, &exposures.slices(), seed))
+    let slices = exposures.slices();
+    Ok(fold_over(permit, exposures.known(&slices), seed))
 }
 
 /// As [`fold`], over these exposures.
-pub(super) fn fold_over(permit: Permit, exposures: &[&[u64]], seed: u64) -> Noised {
+pub(super) fn fold_over(permit: Permit, known: Known<'_>, seed: u64) -> Noised {
     let mut sums = Accumulator::new(&permit, 1);
     for subject in 0..8 {
         let mut sparse = Sparse::new();
         sparse.add(0, contribution(subject)).unwrap();
-        sums.add(subject, &[sparse], exposures).unwrap();
+        sums.add(subject, &[sparse], known).unwrap();
     }
     let admitted = sums.finish(permit).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(seed);

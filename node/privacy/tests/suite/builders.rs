@@ -2,7 +2,7 @@
 
 use obscura_model::answer::{Key, Shape, VectorShape};
 use obscura_model::exposure::Rho;
-use obscura_privacy::{Accumulator, Admitted, Filter, FoldError, Mode, Permit, Sparse};
+use obscura_privacy::{Accumulator, Admitted, Filter, FoldError, Known, Mode, Permit, Sparse};
 
 /// A vector of a release.
 pub(crate) fn vector(clip_squared: u128, sigma: u64) -> VectorShape {
@@ -50,6 +50,12 @@ pub(crate) fn sparse(entries: &[(u32, i64)]) -> Sparse {
 /// A subject and what it contributes to each vector.
 pub(crate) type Subject = (u32, Vec<Sparse>);
 
+/// Exposures, and nobody barred.
+pub(crate) fn nobody_barred<'a>(accounts: &'a [&'a [u64]]) -> Known<'a> {
+    let barred = &[false; 1_000];
+    Known { accounts, barred }
+}
+
 /// Folds ascending subjects with one accumulator.
 pub(crate) fn fold(
     permit: Permit,
@@ -58,7 +64,7 @@ pub(crate) fn fold(
 ) -> Result<Admitted, FoldError> {
     let mut accumulator = Accumulator::new(&permit, permit.shape().cells());
     for (subject, parts) in subjects {
-        accumulator.add(*subject, parts, exposures)?;
+        accumulator.add(*subject, parts, nobody_barred(exposures))?;
     }
     accumulator.finish(permit)
 }

@@ -1,9 +1,9 @@
 //! The fold: what is added, what is charged, and what is refused.
 
-use crate::builders::{Subject, fold, limits, permit, shape, sparse, vector};
+use crate::builders::{Subject, fold, limits, nobody_barred, permit, shape, sparse, vector};
 use obscura_model::exposure::{NANO, Rho};
 use obscura_privacy::{
-    Accumulator, CodeGrid, Filter, FoldError, InvalidPermit, Mode, Permit, Sparse, Tally,
+    Accumulator, CodeGrid, Filter, FoldError, InvalidPermit, Known, Mode, Permit, Sparse, Tally,
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -106,7 +106,8 @@ fn a_contribution_that_is_not_of_the_plan_is_refused() {
         limits(&[NANO]),
     );
     let exposures: &[&[u64]] = &[&[0; 10]];
-    let refused = |parts: &[Sparse]| Accumulator::new(&permit, 2).add(0, parts, exposures);
+    let refused =
+        |parts: &[Sparse]| Accumulator::new(&permit, 2).add(0, parts, nobody_barred(exposures));
     assert_eq!(refused(&[sparse(&[(2, 1)])]), Err(FoldError::Cell));
     assert_eq!(refused(&[]), Err(FoldError::Vectors));
     assert_eq!(
@@ -117,8 +118,44 @@ fn a_contribution_that_is_not_of_the_plan_is_refused() {
         refused(&[sparse(&[(0, i64::MIN), (1, i64::MIN)])]),
         Err(FoldError::Overflow)
     );
-    let other_cells = Accumulator::new(&permit, 3).add(0, &[sparse(&[])], exposures);
+    let other_cells = Accumulator::new(&permit, 3).add(0, &[sparse(&[])], nobody_barred(exposures));
     assert_eq!(other_cells, Err(FoldError::Broken));
+}
+
+#[test]
+fn a_barred_subject_adds_nothing_and_is_charged_nothing_in_either_mode() {
+    for mode in [Mode::Strict, Mode::Protect] {
+        let permit = permit(shape(vec![vector(25, 10)], 1), mode, limits(&[NANO]));
+        let mut accumulator = Accumulator::new(&permit, 1);
+        let known = Known {
+            accounts: &[&[0; 3]],
+            barred: &[false, true, false],
+        };
+        for subject in 0..3 {
+            accumulator
+                .add(subject, &[sparse(&[(0, 5)])], known)
+                .unwrap();
+        }
+        let admitted = accumulator.finish(permit).unwrap();
+        assert_eq!(admitted.exact_sums_for_audit(), [[10]]);
+        let charged: Vec<u32> = charges(admitted).iter().map(|(s, _)| *s).collect();
+        assert_eq!(charged, [0, 2]);
+    }
+}
+
+#[test]
+fn a_subject_of_whom_it_is_not_known_whether_it_is_barred_is_refused() {
+    let permit = permit(
+        shape(vec![vector(25, 10)], 1),
+        Mode::Strict,
+        limits(&[NANO]),
+    );
+    let known = Known {
+        accounts: &[&[0; 3]],
+        barred: &[false],
+    };
+    let refused = Accumulator::new(&permit, 1).add(1, &[sparse(&[(0, 5)])], known);
+    assert_eq!(refused, Err(FoldError::Subject));
 }
 
 #[test]
@@ -131,11 +168,11 @@ fn a_fold_that_failed_gives_no_result() {
     let mut accumulator = Accumulator::new(&permit, 1);
     assert!(
         accumulator
-            .add(0, &[sparse(&[(9, 1)])], &[&[0; 10]])
+            .add(0, &[sparse(&[(9, 1)])], nobody_barred(&[&[0; 10]]))
             .is_err()
     );
     assert_eq!(
-        accumulator.add(1, &[sparse(&[(0, 1)])], &[&[0; 10]]),
+        accumulator.add(1, &[sparse(&[(0, 1)])], nobody_barred(&[&[0; 10]])),
         Err(FoldError::Broken)
     );
     assert_eq!(
@@ -156,7 +193,7 @@ fn parts_of_different_releases_or_the_same_subject_do_not_merge() {
         let mut accumulator = Accumulator::new(permit, 1);
         for subject in from..to {
             accumulator
-                .add(subject, &[sparse(&[(0, 1)])], &[&[0; 100]])
+                .add(subject, &[sparse(&[(0, 1)])], nobody_barred(&[&[0; 100]]))
                 .unwrap();
         }
         accumulator
@@ -346,7 +383,7 @@ proptest! {
         for range in cuts.windows(2) {
             let mut accumulator = Accumulator::new(&permit, CELLS as usize);
             for (subject, contributions) in &subjects[range[0]..range[1]] {
-                accumulator.add(*subject, contributions, &[&exposures]).unwrap();
+                accumulator.add(*subject, contributions, nobody_barred(&[&exposures])).unwrap();
             }
             parts.push(accumulator);
         }

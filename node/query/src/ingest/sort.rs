@@ -84,18 +84,19 @@ fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
 
 /// Puts rows into stored order. `index` gives the dense subject index of a keyed id (the ledger
 /// owns that map, which only ever grows); it is asked once for each subject, in ascending order of
-/// the hashes, so that nothing depends on the order of the file.
+/// the hashes, so that nothing depends on the order of the file. Rows of a subject without an index
+/// are left out.
 ///
 /// The rows of a subject are ordered by the first 16 bytes of HMAC-SHA256 under the row secret, of
 /// the typed content of all described columns followed by the row's ordinal among the subject's
 /// equal rows (8 bytes, little endian). A missing value is the byte 0; a number 1 and its 8 bytes
 /// (IEEE 754, little endian); a category 2, the length of its text in 4 bytes and the text; a
 /// boolean 3 and 0 or 1.
-pub fn sort<E: std::error::Error + 'static>(
+pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: RawTable,
     description: &Description,
     secrets: &Secrets,
-    index: &mut impl FnMut([u8; 16]) -> Result<u32, E>,
+    index: &mut impl FnMut([u8; 16]) -> Result<I, E>,
 ) -> Result<SortedTable, SortError<E>> {
     if raw.description != description.digest() {
         return Err(SortError::OtherDescription);
@@ -105,12 +106,14 @@ pub fn sort<E: std::error::Error + 'static>(
         .map(|row| content(&raw.columns, description, row))
         .collect();
     // Equal rows of a subject come together, in whatever order: they are interchangeable.
-    let mut order: Vec<usize> = (0..raw.ids.len()).collect();
+    let mut order: Vec<usize> = (0..raw.ids.len())
+        .filter(|row| subjects.get(*row).copied().flatten().is_some())
+        .collect();
     order.sort_unstable_by_key(|row| (subjects.get(*row), content.get(*row)));
     let mut keyed_rows: Vec<(u32, [u8; 16], usize)> = Vec::with_capacity(order.len());
     let mut before: Option<(u32, &[u8], u64)> = None;
     for row in order {
-        let subject = subjects.get(row).copied().unwrap_or(0);
+        let subject = subjects.get(row).copied().flatten().unwrap_or(0);
         let bytes = content.get(row).map_or(&[][..], Vec::as_slice);
         let ordinal = match before {
             Some((s, b, ordinal)) if s == subject && b == bytes => ordinal + 1,
@@ -129,12 +132,12 @@ pub fn sort<E: std::error::Error + 'static>(
     })
 }
 
-fn indices<E: std::error::Error + 'static>(
+fn indices<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: &RawTable,
     description: &Description,
     secrets: &Secrets,
-    index: &mut impl FnMut([u8; 16]) -> Result<u32, E>,
-) -> Result<Vec<u32>, SortError<E>> {
+    index: &mut impl FnMut([u8; 16]) -> Result<I, E>,
+) -> Result<Vec<Option<u32>>, SortError<E>> {
     let mut hashes: Vec<([u8; 16], usize)> = raw
         .ids
         .iter()
@@ -142,14 +145,14 @@ fn indices<E: std::error::Error + 'static>(
         .map(|(row, id)| (subject_hash(&secrets.subject, id), row))
         .collect();
     hashes.sort_unstable();
-    let mut subjects = vec![0u32; hashes.len()];
-    let mut before: Option<([u8; 16], u32)> = None;
+    let mut subjects = vec![None; hashes.len()];
+    let mut before: Option<([u8; 16], Option<u32>)> = None;
     for (hash, row) in hashes {
         let subject = match before {
             Some((same, subject)) if same == hash => subject,
-            _ => index(hash).map_err(SortError::Index)?,
+            _ => index(hash).map_err(SortError::Index)?.into(),
         };
-        if u64::from(subject) >= description.index_capacity() {
+        if subject.is_some_and(|subject| u64::from(subject) >= description.index_capacity()) {
             return Err(SortError::Full);
         }
         before = Some((hash, subject));
@@ -246,6 +249,12 @@ impl RawColumn {
 }
 
 impl SortedTable {
+    /// How many rows are kept. Private.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.subjects.len() as u64
+    }
+
     pub(crate) fn description_digest(&self) -> Digest {
         self.description
     }

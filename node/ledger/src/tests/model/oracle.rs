@@ -1,0 +1,381 @@
+//! What must be true, in plain maps, from what was asked and granted and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use obscura_model::ids::KeyId;
+use obscura_privacy::Mode;
+
+use super::super::world::contribution;
+
+/// A charge of a subject, from the definition of the code grid.
+pub(super) fn charge(amount: i64, sigma: u64, price: u64) -> u64 {
+    let q = amount as u128;
+    let rho = (q * q * 1_000_000_000).div_ceil(2 * u128::from(sigma).pow(2));
+    if rho == 0 {
+        return 0;
+    }
+    let grid = (0..64u32).flat_map(|e| (0..256u128).map(move |r| (e, r)));
+    let values = grid.map(|(e, r)| (u128::from(price) * (512 - r)).div_ceil(512u128 << e));
+    values
+        .take_while(|value| *value >= rho)
+        .last()
+        .unwrap_or(u128::from(price)) as u64
+}
+
+/// A population or a dataset with its own limit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    pub(super) population: usize,
+    pub(super) limit: u64,
+    pub(super) strict: bool,
+    pub(super) highest: u64,
+    pub(super) meter: u64,
+    pub(super) keys: u64,
+    /// By slot of the population.
+    pub(super) exposures: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct People {
+    pub(super) most: usize,
+    pub(super) who: BTreeMap<u8, usize>,
+    pub(super) marked: BTreeSet<u8>,
+    pub(super) next: usize,
+    pub(super) dead: BTreeSet<usize>,
+    pub(super) joined: BTreeSet<usize>,
+    pub(super) open: Option<Ask>,
+    pub(super) stops: u32,
+    pub(super) stopped: bool,
+}
+
+/// A study or grant.
+#[derive(Debug, Clone)]
+pub(super) struct Right {
+    pub(super) grant: bool,
+    pub(super) project: usize,
+    /// Whose grant it is.
+    pub(super) holder: KeyId,
+    pub(super) dataset: usize,
+    pub(super) begun: BTreeMap<usize, u32>,
+    pub(super) times: u32,
+    pub(super) taken: u64,
+    pub(super) most: u64,
+    pub(super) ended: bool,
+}
+
+/// One request, in the harness's words.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) who: KeyId,
+    pub(super) request: u16,
+    pub(super) right: usize,
+    /// Which sigma, with its price.
+    pub(super) release: usize,
+    pub(super) complete: bool,
+    pub(super) keys: u64,
+    /// The version of the dataset that it reads.
+    pub(super) version: usize,
+    pub(super) restarted: bool,
+}
+
+/// The slots with rows in a version, each with the id that they came under.
+pub(super) type Rows = Vec<(usize, u8)>;
+
+/// A price that was counted.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    pub(super) who: KeyId,
+    pub(super) right: usize,
+    pub(super) price: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Project {
+    pub(super) members: BTreeSet<KeyId>,
+    pub(super) waiting: BTreeSet<KeyId>,
+    pub(super) limit: Option<u64>,
+}
+
+/// Sigmas, and their prices.
+pub(super) const RELEASES: [(&str, u64, u64); 3] = [
+    ("a", 250, 80_000_000),
+    ("b", 500, 20_000_000),
+    ("c", 1_000, 5_000_000),
+];
+/// What every account allows of delta for keys.
+pub(super) const KEYS: u64 = 25;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Oracle {
+    /// Two populations, then the dataset with its own limit.
+    pub(super) books: Vec<Book>,
+    pub(super) people: Vec<People>,
+    /// The population of each dataset, and the slots with rows of each version.
+    pub(super) datasets: Vec<(usize, Vec<Rows>)>,
+    pub(super) rights: Vec<Right>,
+    pub(super) projects: Vec<Project>,
+    pub(super) every: u64,
+    pub(super) own: BTreeMap<KeyId, u64>,
+    pub(super) intents: Vec<Counted>,
+    pub(super) used: BTreeSet<(KeyId, u16)>,
+}
+
+impl Oracle {
+    /// The books that a release of a dataset is counted in.
+    pub(super) fn books_of(&self, dataset: usize) -> Vec<usize> {
+        let own = (dataset == 0).then_some(2);
+        [Some(self.datasets[dataset].0), own]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    pub(super) fn sum(&self, of: impl Fn(&Counted) -> bool) -> u64 {
+        let counted = self.intents.iter().filter(|intent| of(intent));
+        counted.map(|intent| intent.price).sum()
+    }
+
+    pub(super) fn taken_by(&self, person: KeyId) -> u64 {
+        self.sum(|intent| intent.who == person)
+    }
+
+    pub(super) fn taken_for(&self, project: usize) -> u64 {
+        self.sum(|intent| self.rights[intent.right].project == project)
+    }
+
+    /// What approved studies other than this hold of a book.
+    fn reserved(&self, book: usize, except: usize) -> u64 {
+        let rights = self.rights.iter().enumerate();
+        let others = rights.filter(|(n, right)| *n != except && !right.grant && !right.ended);
+        let held = others.filter(|(_, right)| self.books_of(right.dataset).contains(&book));
+        let outstanding = held.flat_map(|(_, right)| {
+            RELEASES.iter().enumerate().map(|(n, (_, _, price))| {
+                let begun = right.begun.get(&n).copied().unwrap_or(0);
+                u64::from(right.times - begun) * price
+            })
+        });
+        outstanding.sum()
+    }
+
+    fn authorised(&self, ask: &Ask) -> bool {
+        let right = &self.rights[ask.right];
+        let price = RELEASES[ask.release].2;
+        let member = self.projects[right.project].members.contains(&ask.who);
+        let begun = |n| right.begun.get(&n).copied().unwrap_or(0);
+        let versions = self.datasets[right.dataset].1.len();
+        let allowed = if right.grant {
+            let runs: u32 = right.begun.values().sum();
+            runs < right.times
+                && right.holder == ask.who
+                && right.taken + price <= right.most
+                && ask.version == versions
+        } else {
+            // Studies were approved for the first version, on plain terms.
+            begun(ask.release) < right.times && ask.version == 1 && !ask.complete && ask.keys == 0
+        };
+        member && !right.ended && allowed
+    }
+
+    /// Whether a request is granted.
+    pub(super) fn grants(&self, ask: &Ask) -> bool {
+        let right = &self.rights[ask.right];
+        let (books, price) = (self.books_of(right.dataset), RELEASES[ask.release].2);
+        let people = &self.people[self.datasets[right.dataset].0];
+        let fits = |book: &Book, n: usize| {
+            let strict =
+                !book.strict || book.meter + price + self.reserved(n, ask.right) <= book.limit;
+            let keys = ask.keys == 0 || book.keys + ask.keys <= KEYS;
+            strict && keys && price <= book.limit
+        };
+        let scientist = self.own.get(&ask.who).copied().unwrap_or(self.every);
+        let project = self.projects[right.project].limit.unwrap_or(self.every);
+        self.authorised(ask)
+            && !people.stopped
+            && people.open.is_none()
+            && books.iter().all(|n| fits(&self.books[*n], *n))
+            && (!ask.complete || self.complete(ask))
+            && self.taken_by(ask.who) + price <= scientist
+            && self.taken_for(right.project) + price <= project
+    }
+
+    /// Whether every meter, this release included, is within its limit.
+    pub(super) fn complete(&self, ask: &Ask) -> bool {
+        let books = self.books_of(self.rights[ask.right].dataset);
+        let price = RELEASES[ask.release].2;
+        let within = |book: &Book| book.meter + price <= book.limit;
+        books.iter().all(|n| within(&self.books[*n]))
+    }
+
+    pub(super) fn opened(&mut self, ask: &Ask) {
+        let price = RELEASES[ask.release].2;
+        let dataset = self.rights[ask.right].dataset;
+        for book in self.books_of(dataset) {
+            self.books[book].meter += price;
+            self.books[book].keys += ask.keys;
+        }
+        let right = &mut self.rights[ask.right];
+        *right.begun.entry(ask.release).or_default() += 1;
+        right.taken += price;
+        self.intents.push(Counted {
+            who: ask.who,
+            right: ask.right,
+            price,
+        });
+        self.used.insert((ask.who, ask.request));
+        self.people[self.datasets[dataset].0].open = Some(ask.clone());
+    }
+
+    /// The slots that a commit charges, and how much.
+    pub(super) fn commit(&mut self, population: usize, terms: &[(u64, Mode)]) -> Vec<(usize, u64)> {
+        let ask = self.people[population].open.take().unwrap();
+        let (dataset, (_, sigma, price)) = (self.rights[ask.right].dataset, RELEASES[ask.release]);
+        let (books, people) = (self.books_of(dataset), &self.people[population]);
+        let protect = terms.iter().any(|(_, mode)| *mode == Mode::Protect);
+        let mut charged = Vec::new();
+        for (slot, id) in self.datasets[dataset].1[ask.version - 1].clone() {
+            let amount = charge(contribution(u32::from(id)), sigma, price);
+            let marked = people
+                .marked
+                .iter()
+                .any(|id| people.who.get(id) == Some(&slot));
+            let exposures = || {
+                books
+                    .iter()
+                    .map(|n| (&self.books[*n], self.books[*n].exposures[slot]))
+            };
+            let waits = people.joined.contains(&slot)
+                && exposures().any(|(book, exposure)| exposure > book.meter - price);
+            let mut fits = exposures()
+                .zip(terms)
+                .map(|((_, e), (limit, _))| e + amount <= *limit);
+            let room = !protect || fits.all(|fits| fits);
+            if amount > 0 && !marked && !waits && room && !people.dead.contains(&slot) {
+                charged.push((slot, amount));
+            }
+        }
+        for (slot, amount) in &charged {
+            for book in &books {
+                self.books[*book].exposures[*slot] += amount;
+            }
+        }
+        charged
+    }
+
+    /// A begun release stopped. Gives whether it was given up.
+    pub(super) fn stop(&mut self, population: usize) -> bool {
+        let people = &mut self.people[population];
+        people.stops += 1;
+        people.stopped |= people.stops >= 3;
+        if people.open.as_ref().is_some_and(|open| open.restarted) {
+            let open = people.open.take().unwrap();
+            self.rights[open.right].ended = true;
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn mark(&mut self, population: usize, ids: &[u8]) {
+        let people = &mut self.people[population];
+        for id in ids {
+            people.marked.extend(people.same(*id));
+        }
+    }
+
+    pub(super) fn readmit(&mut self, population: usize, ids: &[u8]) {
+        let people = &mut self.people[population];
+        for id in ids
+            .iter()
+            .flat_map(|id| people.same(*id))
+            .collect::<Vec<_>>()
+        {
+            people.marked.remove(&id);
+        }
+    }
+
+    pub(super) fn rekey(&mut self, population: usize, pairs: &[(u8, u8)]) {
+        for (old, new) in pairs {
+            let people = &mut self.people[population];
+            match (people.who.get(old).copied(), people.who.get(new).copied()) {
+                (Some(a), Some(b)) if a != b => self.join(population, a.min(b), a.max(b)),
+                (Some(slot), None) => drop(people.who.insert(*new, slot)),
+                (None, Some(slot)) => drop(people.who.insert(*old, slot)),
+                _ => {}
+            }
+        }
+        let people = &mut self.people[population];
+        for _ in 0..40 {
+            for (a, b) in pairs {
+                if people.marked.contains(a) || people.marked.contains(b) {
+                    people.marked.extend([*a, *b]);
+                }
+            }
+            for id in people.marked.clone() {
+                people.marked.extend(people.same(id));
+            }
+        }
+    }
+
+    fn join(&mut self, population: usize, keep: usize, gone: usize) {
+        for book in self
+            .books
+            .iter_mut()
+            .filter(|book| book.population == population)
+        {
+            let (a, b) = (
+                u128::from(book.exposures[keep]),
+                u128::from(book.exposures[gone]),
+            );
+            let mut twice_root = ((4 * a * b) as f64).sqrt() as u128;
+            while twice_root * twice_root < 4 * a * b {
+                twice_root += 1;
+            }
+            while twice_root > 0 && (twice_root - 1) * (twice_root - 1) >= 4 * a * b {
+                twice_root -= 1;
+            }
+            book.exposures[keep] = (a + b + twice_root) as u64;
+        }
+        let people = &mut self.people[population];
+        people.dead.insert(gone);
+        people.joined.remove(&gone);
+        people.joined.insert(keep);
+        for slot in people.who.values_mut().filter(|slot| **slot == gone) {
+            *slot = keep;
+        }
+    }
+
+    /// What an ingest does with each id, or nothing if there are too many.
+    pub(super) fn ingest(&mut self, dataset: usize, ids: &[u8]) -> Option<Vec<Option<usize>>> {
+        let population = self.datasets[dataset].0;
+        let mut people = self.people[population].clone();
+        let (mut places, mut rows) = (Vec::new(), BTreeMap::new());
+        for id in ids {
+            let place = if people.marked.contains(id) {
+                None
+            } else if let Some(slot) = people.who.get(id) {
+                Some(*slot)
+            } else if people.next < people.most {
+                people.who.insert(*id, people.next);
+                people.next += 1;
+                Some(people.next - 1)
+            } else {
+                return None;
+            };
+            places.push(place);
+            if let Some(slot) = place {
+                rows.entry(slot).or_insert(*id);
+            }
+        }
+        self.people[population] = people;
+        self.datasets[dataset].1.push(rows.into_iter().collect());
+        Some(places)
+    }
+}
+
+impl People {
+    /// Every id of the same person, and the id itself.
+    fn same(&self, id: u8) -> Vec<u8> {
+        let slot = self.who.get(&id);
+        let others = self.who.iter().filter(|(_, other)| Some(*other) == slot);
+        others.map(|(id, _)| *id).chain([id]).collect()
+    }
+}
