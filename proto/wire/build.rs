@@ -9,12 +9,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = [
         "envelope",
+        "question",
+        "people",
         "answer",
         "catalogue",
         "sandbox",
         "studies",
         "releases",
         "exposure",
+        "projects",
+        "grants",
+        "subjects",
         "owner",
         "directory",
     ]

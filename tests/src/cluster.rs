@@ -11,9 +11,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_client::model::exposure::Rho;
-use obscura_client::model::study::{Institution, Study, StudyRelease, Terms, Verdict};
+use obscura_client::model::study::{
+    Institution, ReleaseOptions, Study, StudyContent, StudyRelease, Terms, Verdict,
+};
 use obscura_client::{Client, Patience, Surroundings, System, Target};
-use obscura_model::ids::{DatasetName, ReleaseName};
+use obscura_model::ids::{DatasetName, ProjectName, ReleaseName};
 use obscura_model::text::SqlText;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -55,6 +57,8 @@ pub struct Ask {
     pub accuracy: Accuracy,
     /// How often.
     pub times: u32,
+    /// What is added to the question.
+    pub options: ReleaseOptions,
 }
 
 /// Asks once, for a price in billionths of rho.
@@ -66,6 +70,7 @@ pub fn ask(name: &'static str, sql: &str, nano: u64) -> Ask {
         sql: sql.to_owned(),
         accuracy,
         times: 1,
+        options: ReleaseOptions::NONE,
     }
 }
 
@@ -74,6 +79,13 @@ impl Ask {
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
+    }
+
+    /// Only while nobody is left out.
+    #[must_use]
+    pub fn complete(self) -> Self {
+        let options = ReleaseOptions::PROPOSED;
+        Self { options, ..self }
     }
 }
 
@@ -226,7 +238,16 @@ impl Cluster {
     }
 }
 
-/// A study of these releases.
+/// A project of one's own: called as its scientist.
+///
+/// # Errors
+///
+/// Not expected.
+pub fn project_of(client: &Client) -> Result<ProjectName> {
+    Ok(ProjectName::new(client.me().name.as_str())?)
+}
+
+/// A study of these releases, in the scientist's own project.
 ///
 /// # Errors
 ///
@@ -244,15 +265,18 @@ pub fn study(
             sql: SqlText::new(&ask.sql)?,
             accuracy: AccuracyRequest::whole(ask.accuracy)?,
             times: ask.times,
+            options: ask.options,
         })
     };
-    Ok(Study::new(
-        client.new_study_id()?,
-        "A test".to_owned(),
-        "To see whether it holds".to_owned(),
+    Ok(Study::new(StudyContent {
+        id: client.new_study_id()?,
+        project: project_of(client)?,
+        title: "A test".to_owned(),
+        purpose: "To see whether it holds".to_owned(),
         terms,
-        DatasetName::new(dataset)?,
-        asks.iter().map(release).collect::<Result<_>>()?,
+        dataset: DatasetName::new(dataset)?,
+        code_lists: Vec::new(),
+        releases: asks.iter().map(release).collect::<Result<_>>()?,
         institutions,
-    )?)
+    })?)
 }

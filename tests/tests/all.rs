@@ -9,8 +9,13 @@ mod architecture;
 mod attacks;
 #[path = "all/blind_gateway.rs"]
 mod blind_gateway;
+<<<<<<< HEAD
 #[path = "all/differential.rs"]
 mod differential;
+=======
+#[path = "all/grants.rs"]
+mod grants;
+>>>>>>> main
 #[path = "all/index_deleted.rs"]
 mod index_deleted;
 #[path = "all/kills.rs"]
@@ -23,6 +28,10 @@ mod limits;
 mod neighbours;
 #[path = "all/noise.rs"]
 mod noise;
+#[path = "all/offers.rs"]
+mod offers;
+#[path = "all/projects.rs"]
+mod projects;
 #[path = "all/races.rs"]
 mod races;
 #[path = "all/refusals.rs"]
@@ -31,6 +40,8 @@ mod refusals;
 mod samples;
 #[path = "all/source.rs"]
 mod source;
+#[path = "all/subjects.rs"]
+mod subjects;
 #[path = "all/support.rs"]
 mod support;
 #[cfg(feature = "system")]

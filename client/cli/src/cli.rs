@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{datasets, demo, owner, profiles, release, sandbox, study};
+use crate::{codelist, datasets, demo, owner, profiles, project, release, sandbox, study};
 
 /// Study data that stays where it is: explore invented rows, ask the data owners, and combine the
 /// noisy answers.
@@ -47,8 +47,16 @@ pub(crate) enum Command {
     /// Write a study, check it, send it to the owners, follow it.
     #[command(subcommand)]
     Study(study::Study),
-    /// Fetch what was approved, check it and keep the signed files.
-    Release(release::Fetch),
+    /// Sign lists of codes, and look at signed ones.
+    #[command(subcommand, name = "codelist")]
+    CodeList(codelist::CodeList),
+    /// See your projects, and join one.
+    #[command(subcommand)]
+    Project(project::Project),
+    /// List your standing grants: what they took, and what they still allow.
+    Grants,
+    /// Fetch what was approved, or ask under a standing grant; check it and keep the signed files.
+    Release(release::Release),
     /// Combine signed release files into one answer, without the network.
     Combine(release::Combine),
     /// See limits, and what your own releases added.
@@ -126,17 +134,41 @@ mod tests {
             "sandbox basel/visits SELECT --within 50 --within 20 --within 10 --seed 3",
             "sandbox basel/visits --sql-file q.sql --epsilon 0.5 --rho 0.02 --sigma 3",
             "preview basel/visits SELECT --within 0.3 --rows 800",
-            "study new a.toml --dataset visits",
+            "study new a.toml --dataset visits --project cost-sharing",
             "study check a.toml",
             "study submit a.toml",
             "study status",
             "study status a.toml",
             "study withdraw a.toml",
             "release a.toml --release visits --out results",
+            "release a.toml --out results --again",
+            "release ask --dataset basel/visits --sql SELECT --within 5 --out results",
+            "release ask --dataset basel/visits --sql-file q.sql --rho 0.01 --out r --again --coverage --count-clipped --require-complete --codelist d.codes.toml",
+            &format!(
+                "release ask --dataset basel/visits --sql SELECT --within 5 --out r --grant {id}"
+            ),
+            "grants --json",
+            "project list",
+            "project join cost-sharing",
+            "codelist sign d.toml",
+            "codelist show d.codes.toml",
             "combine results --ca ca.pem --out pictures",
             "combine a.release b.release",
             "exposure --profile ada",
             "owner dataset add d.toml",
+            "owner dataset add d.toml --opt-out out.txt --apart",
+            "owner project list",
+            "owner project confirm cost-sharing bob",
+            "owner project remove cost-sharing bob --reason left",
+            "owner project limit cost-sharing --epsilon 2 --reason share",
+            "owner grant give --scientist ada --project p --dataset visits --columns grp,day --epsilon 1 --releases 5 --until 2027-12-31 --reason monitoring",
+            "owner grant list",
+            &format!("owner grant revoke {id} --reason over"),
+            "owner subjects exclude --dataset visits --ids out.txt --reason requests",
+            "owner subjects erase --dataset visits --ids out.txt --reason requests",
+            "owner subjects readmit --dataset visits --ids out.txt --reason requests",
+            "owner population rekey people --map map.csv --reason renumbered",
+            "owner population merge --keep people --gone others --ids out.txt --epsilon 6 --delta 1e-6 --reason one",
             "owner dataset show",
             "owner limit visits --epsilon 5 --delta 1e-6 --rehearse",
             "owner limit visits --epsilon 5 --mode strict --reason start --dataset-only",
@@ -175,7 +207,13 @@ mod tests {
             "sandbox basel/visits --within 5",
             "preview basel/visits SELECT --rows 5",
             "release a.toml",
+            "release ask --dataset visits --sql SELECT --within 5 --out r",
+            "release ask --sql SELECT --within 5 --out r",
+            "owner grant give --scientist ada --dataset visits --epsilon 1 --reason x",
+            "owner subjects erase --dataset visits --ids out.txt",
+            "owner project remove p bob",
             "study new a.toml",
+            "study new a.toml --dataset visits",
             "profile add ada --ca c --certificate d --key e",
         ] {
             let words = std::iter::once("obscura").chain(line.split(' '));

@@ -1,6 +1,6 @@
 //! `obscura exposure`: public limits and meters, and what one's own releases added.
 
-use obscura_client::Exposure;
+use obscura_client::{Exposure, Source};
 use serde_json::{Value, json};
 
 use crate::output::tables::{table, wrapped};
@@ -37,8 +37,8 @@ fn one(exposure: &Exposure, details: bool) -> String {
         .map(|r| {
             vec![
                 r.committed.to_string(),
-                r.study.to_string(),
-                r.release.to_string(),
+                source(&r.source).0,
+                source(&r.source).1,
                 words::added(r.price, limit, details),
             ]
         })
@@ -46,7 +46,7 @@ fn one(exposure: &Exposure, details: bool) -> String {
     if rows.is_empty() {
         text.push_str("You have released nothing here.\n\n");
     } else {
-        let header = ["Released", "Study", "Release", "Added"];
+        let header = ["Released", "Study or grant", "Release", "Added"];
         text.push_str(&table(&header, rows, &[]));
         let share = words::share(&exposure.share, details);
         text.push_str(&format!("You, all together: {share}.\n\n"));
@@ -54,11 +54,26 @@ fn one(exposure: &Exposure, details: bool) -> String {
     text
 }
 
+/// The id of study or grant, and what was released.
+fn source(source: &Source) -> (String, String) {
+    match source {
+        Source::Study { study, release } => (study.to_string(), release.to_string()),
+        Source::Grant(grant) => (grant.to_string(), "asked at once".to_owned()),
+    }
+}
+
 fn view(exposure: &Exposure) -> Value {
     let releases = exposure.releases.iter().map(|r| {
+        let (study, grant, name) = match &r.source {
+            Source::Study { study, release } => {
+                (Some(study.to_string()), None, Some(release.as_str()))
+            }
+            Source::Grant(grant) => (None, Some(grant.to_string()), None),
+        };
         json!({
-            "study": r.study.to_string(),
-            "release": r.release.as_str(),
+            "study": study,
+            "grant": grant,
+            "release": name,
             "added_nano_rho": r.price.nano(),
             "journal_index": r.journal_index,
             "committed_unix_ms": r.committed.0,

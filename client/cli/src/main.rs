@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod cli;
+mod codelist;
 mod config;
 mod datasets;
 mod demo;
@@ -11,6 +12,7 @@ mod exposure;
 mod output;
 mod owner;
 mod profiles;
+mod project;
 mod release;
 mod sandbox;
 mod session;
@@ -58,7 +60,10 @@ fn answer(look: &Look, command: Command) -> anyhow::Result<Report> {
             Command::Sandbox(args) => sandbox::run(&session, args).await,
             Command::Preview(args) => sandbox::preview(&session, args).await,
             Command::Study(command) => study::run(&session, command).await,
-            Command::Release(args) => release::fetch(&session, args).await,
+            Command::CodeList(command) => codelist::run(&session, &command),
+            Command::Project(command) => project::run(&session, command).await,
+            Command::Grants => project::grants(&session).await,
+            Command::Release(args) => release::run(&session, args).await,
             Command::Combine(args) => release::combine(&session, &args),
             Command::Exposure => exposure::run(&session).await,
             Command::Owner(command) => owner::run(&session, command).await,

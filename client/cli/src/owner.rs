@@ -2,7 +2,10 @@
 
 mod dataset;
 mod decide;
+mod grants;
 mod limit;
+mod projects;
+mod subjects;
 mod watch;
 
 use std::path::PathBuf;
@@ -61,6 +64,18 @@ pub(crate) enum Owner {
         #[arg(long)]
         reason: String,
     },
+    /// See projects, confirm and remove members, set a project's share.
+    #[command(subcommand)]
+    Project(projects::Project),
+    /// Let scientists ask without a study, within a standing grant.
+    #[command(subcommand)]
+    Grant(grants::Grant),
+    /// Leave people out, erase them, or let them in again.
+    #[command(subcommand)]
+    Subjects(subjects::Subjects),
+    /// Give people new ids, or make two populations one.
+    #[command(subcommand)]
+    Population(subjects::Population),
     /// See limits, meters and scientists' shares.
     Exposure,
     /// Read the journal in words.
@@ -89,6 +104,13 @@ pub(crate) enum Dataset {
     Add {
         /// The description file.
         description: PathBuf,
+        /// A file with the ids of people who opted out, one a line: they are left out before the
+        /// rows are read.
+        #[arg(long, value_name = "FILE")]
+        opt_out: Option<PathBuf>,
+        /// I sign that nobody is in this dataset's population and in another one of this node.
+        #[arg(long)]
+        apart: bool,
     },
     /// Look at a dataset.
     Show {
@@ -158,7 +180,11 @@ pub(crate) struct Approve {
 
 pub(crate) async fn run(session: &Session, command: Owner) -> anyhow::Result<Report> {
     match command {
-        Owner::Dataset(Dataset::Add { description }) => dataset::add(session, &description).await,
+        Owner::Dataset(Dataset::Add {
+            description,
+            opt_out,
+            apart,
+        }) => dataset::add(session, &description, opt_out.as_deref(), apart).await,
         Owner::Dataset(Dataset::Show { name }) => dataset::show(session, name).await,
         Owner::Limit(args) => limit::run(session, args).await,
         Owner::Enrol { certificate } => dataset::enrol(session, &certificate).await,
@@ -170,6 +196,10 @@ pub(crate) async fn run(session: &Session, command: Owner) -> anyhow::Result<Rep
             decide::ask_for_changes(session, study, &reason).await
         }
         Owner::Revoke { study, reason } => decide::revoke(session, study, &reason).await,
+        Owner::Project(command) => projects::run(session, command).await,
+        Owner::Grant(command) => grants::run(session, command).await,
+        Owner::Subjects(command) => subjects::run(session, command).await,
+        Owner::Population(command) => subjects::population(session, command).await,
         Owner::Exposure => watch::exposure(session).await,
         Owner::Log { from, most } => watch::log(session, from, most).await,
         Owner::Lift { population, reason } => watch::lift(session, &population, &reason).await,

@@ -1,5 +1,6 @@
 //! `obscura release` and `obscura combine`.
 
+mod ask;
 mod notes;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
+use obscura_client::model::exposure::Rho;
 use obscura_client::model::ids::{PartyName, ReleaseName};
 use obscura_client::model::study::Study;
 use obscura_client::{
@@ -22,6 +24,21 @@ use crate::study;
 use notes::Notes;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Release {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    fetch: Option<Fetch>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask one question at once, under a standing grant.
+    Ask(ask::Ask),
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Fetch {
     /// The study file.
     study: PathBuf,
@@ -31,6 +48,17 @@ pub(crate) struct Fetch {
     /// The folder for the signed files.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Make new releases, even if you have the answers to these very questions already.
+    #[arg(long)]
+    again: bool,
+}
+
+pub(crate) async fn run(session: &Session, args: Release) -> anyhow::Result<Report> {
+    match (args.command, args.fetch) {
+        (Some(Command::Ask(ask)), _) => ask::run(session, ask).await,
+        (None, Some(fetch)) => self::fetch(session, fetch).await,
+        (None, None) => bail!("name a study file, or ask: see `obscura release --help`"),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -49,7 +77,7 @@ pub(crate) struct Combine {
     ca: Option<PathBuf>,
 }
 
-pub(crate) async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
+async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
     let (client, study) = study::open(session, &args.study).await?;
     if let Some(name) = args.release.as_ref().filter(|n| study.release(n).is_none()) {
         let names: Vec<_> = study.releases().iter().map(|r| r.name.as_str()).collect();
@@ -65,7 +93,13 @@ pub(crate) async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Repo
     let (mut rows, mut documents) = (Vec::new(), Vec::new());
     let (mut all, mut files) = (true, 0);
     for name in wanted {
-        let fetched = client.releases_everywhere(&study, &name);
+        let fetched = async {
+            if args.again {
+                client.releases_again(&study, &name).await
+            } else {
+                client.releases_everywhere(&study, &name).await
+            }
+        };
         let sites = progress("waiting for releases", fetched).await;
         let mut notes = Notes::new(&study, &name, &limits);
         for site in sites {
@@ -134,11 +168,17 @@ fn keep(
             let file = release
                 .save(folder)
                 .with_context(|| format!("cannot keep {}", release.file_name()))?;
-            let added = release.release().price;
-            row.push("released; its signature holds".to_owned());
-            row.push(words::added(added, limits.get(&node).copied(), false));
+            let mut added = release.release().price;
+            if release.is_earlier() {
+                added = Rho::ZERO;
+                row.push(words::earlier(release.release().committed));
+                row.push("nothing".to_owned());
+            } else {
+                row.push("released; its signature holds".to_owned());
+                row.push(words::added(added, limits.get(&node).copied(), false));
+            }
             json!({ "release": name.as_str(), "institution": node.as_str(), "file": file,
-                    "added_nano_rho": added.nano() })
+                    "earlier": release.is_earlier(), "added_nano_rho": added.nano() })
         }
         Err((missing, code)) => {
             row.push(missing.reason.clone());
@@ -167,7 +207,7 @@ pub(crate) fn combine(session: &Session, args: &Combine) -> anyhow::Result<Repor
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let release =
             VerifiedRelease::from_file(&text, &ca).with_context(|| path.display().to_string())?;
-        let name = release.release().release.clone();
+        let name = release.label().clone();
         if args.release.as_ref().is_none_or(|wanted| *wanted == name) {
             groups.entry(name).or_default().push(release);
         }

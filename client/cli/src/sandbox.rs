@@ -1,5 +1,6 @@
 //! `obscura sandbox` and `obscura preview`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -80,6 +81,7 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
     let rows = question.wanted.rows();
     let (mut lines, mut documents) = (Vec::new(), Vec::new());
     let mut words = String::new();
+    let mut notes = BTreeSet::new();
     for (wish_words, wish) in wishes {
         let preview = client.preview(node, dataset, &sql, &wish);
         let preview = progress("asking", preview).await?;
@@ -87,18 +89,50 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
         documents.push(views::preview(&preview, supposed));
         lines.push(line(wish_words, &preview, supposed, session.details));
         words.clone_from(&preview.words);
+        notes.extend(notes_of(&preview));
     }
     let mut header = vec!["Asked", "Margins, 95 in 100", "Exposure"];
     if session.details {
         header.push("Details");
     }
-    let text = format!(
+    let mut text = format!(
         "{}\n{}\n\n{}",
         words::ESTIMATE,
         wrapped(&words, 0),
         table(&header, lines, &[])
     );
+    for note in notes {
+        text.push_str(&format!("\n{}\n", wrapped(&note, 0)));
+    }
     Ok(Report::new(text, json!({ "previews": documents })))
+}
+
+/// What to look at twice, and whether to ask for coverage.
+fn notes_of(preview: &Preview) -> Vec<String> {
+    let mut notes: Vec<_> = preview
+        .warnings
+        .iter()
+        .map(|warning| format!("Look twice: {warning}"))
+        .collect();
+    if preview.proposes_coverage() {
+        notes.push(words::COVERAGE.to_owned());
+    }
+    if preview
+        .margins(1)
+        .iter()
+        .any(|m| m.like_a_study_of.is_some())
+    {
+        notes.push(words::LIKE_A_STUDY.to_owned());
+    }
+    notes
+}
+
+/// "sigma of count 3.2, ".
+fn sigmas(preview: &Preview) -> String {
+    let vectors = preview.shape.vectors.iter();
+    vectors
+        .map(|v| format!("sigma of {} {:.4}, ", v.what, v.sigma_in_units()))
+        .collect()
 }
 
 fn line(asked: String, preview: &Preview, rows: u64, details: bool) -> Vec<String> {
@@ -115,9 +149,10 @@ fn line(asked: String, preview: &Preview, rows: u64, details: bool) -> Vec<Strin
             .epsilon
             .map(|e| format!("epsilon {}, ", words::up(e)));
         line.push(format!(
-            "{}rho {}, slot {} ms",
+            "{}rho {}, {}slot {} ms",
             epsilon.unwrap_or_default(),
             preview.price,
+            sigmas(preview),
             preview.slot.as_millis()
         ));
     }

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use obscura_client::model::ids::StudyId;
+use obscura_client::model::codelist::SignedCodeList;
+use obscura_client::model::ids::{ProjectName, StudyId};
 use obscura_client::model::study::{Study as Document, StudyFile, StudyState};
 use obscura_client::{AtSite, Client, Clock as _, Entropy as _, StudyStatus, System};
 use serde_json::json;
 
+use crate::codelist;
 use crate::output::tables::{table, wrapped};
 use crate::output::{Report, progress, views};
 use crate::session::Session;
@@ -25,6 +27,9 @@ pub(crate) enum Study {
         /// The dataset that it is about: see `obscura datasets`.
         #[arg(long, value_name = "DATASET")]
         dataset: String,
+        /// The project: the people who work on it together, the same name at every institution.
+        #[arg(long, value_name = "PROJECT")]
+        project: String,
     },
     /// Check a study file and preview it at every institution.
     Check {
@@ -50,7 +55,11 @@ pub(crate) enum Study {
 
 pub(crate) async fn run(session: &Session, command: Study) -> anyhow::Result<Report> {
     match command {
-        Study::New { file, dataset } => new(&file, &dataset),
+        Study::New {
+            file,
+            dataset,
+            project,
+        } => new(&file, &dataset, &project),
         Study::Check { file } => check::run(session, &file).await,
         Study::Submit { file } => {
             let (client, study) = open(session, &file).await?;
@@ -92,9 +101,10 @@ impl Reached for StudyStatus {
 /// Reads a study file and looks its institutions up.
 pub(crate) async fn open(session: &Session, file: &Path) -> anyhow::Result<(Client, Document)> {
     let parsed = read(file)?;
+    let lists = code_lists(file, &parsed)?;
     let client = session.client().await?;
     let study = client
-        .resolve(parsed)
+        .resolve(parsed, lists)
         .with_context(|| file.display().to_string())?;
     Ok((client, study))
 }
@@ -105,12 +115,22 @@ fn read(file: &Path) -> anyhow::Result<StudyFile> {
     StudyFile::from_toml(&text).with_context(|| file.display().to_string())
 }
 
-fn new(file: &Path, dataset: &str) -> anyhow::Result<Report> {
+/// The signed code lists that a study file names, from beside it.
+fn code_lists(file: &Path, study: &StudyFile) -> anyhow::Result<Vec<SignedCodeList>> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let lists = study.code_lists().iter();
+    lists
+        .map(|path| codelist::read(&folder.join(path)))
+        .collect()
+}
+
+fn new(file: &Path, dataset: &str, project: &str) -> anyhow::Result<Report> {
     let dataset = obscura_client::model::ids::DatasetName::new(dataset)?;
     let mut entropy = [0; 10];
     System.fill(&mut entropy)?;
     let id = StudyId::from_parts(System.now().0, entropy);
-    let text = template(&id, dataset.as_str());
+    let project = ProjectName::new(project)?;
+    let text = template(&id, dataset.as_str(), project.as_str());
     let mut options = fs::OpenOptions::new();
     let mut open = options
         .write(true)
@@ -125,18 +145,23 @@ fn new(file: &Path, dataset: &str) -> anyhow::Result<Report> {
 }
 
 /// A study file with every key explained.
-fn template(id: &StudyId, dataset: &str) -> String {
+fn template(id: &StudyId, dataset: &str, project: &str) -> String {
     format!(
         r#"# A study: what you ask data owners for. Each owner reads it and decides alone.
 
 # Made for you. The same id is the same study; a changed study needs a new one.
 id = "{id}"
+# The people who work on it together. Each owner confirms each of them once; the share counts for
+# all of them.
+project = "{project}"
 # The question, and why you ask it.
 title = "What do you want to know?"
 purpose = "Why you ask, and how the results will be used."
 # The dataset, and where: names from `obscura datasets`, or "all".
 dataset = "{dataset}"
 where = ["all"]
+# Signed code lists that queries name, from beside this file: see `obscura codelist sign`.
+# codelists = ["lists/diabetes.codes.toml"]
 
 # Owners can make any of these mandatory.
 [terms]
@@ -157,6 +182,11 @@ sql = "SELECT COUNT(*) AS n FROM {dataset}"
 accuracy = {{ within = 25 }}
 # How often it may run; every run is a new release.
 # times = 1
+# Run only while nobody is left out for having reached a limit.
+# require_complete = true
+# Also tell how many people contributed, or were clipped: each adds to exposure.
+# coverage = false
+# count_clipped = false
 "#
     )
 }
@@ -269,12 +299,16 @@ mod tests {
     fn the_template_is_a_study_file_with_a_fresh_id() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
-        new(&file, "visits").unwrap();
+        new(&file, "visits", "p").unwrap();
         let study = read(&file).unwrap();
         assert_eq!(study.dataset().as_str(), "visits");
-        assert!(new(&file, "visits").is_err(), "an existing file is kept");
+        assert_eq!(study.project().as_str(), "p");
+        assert!(
+            new(&file, "visits", "p").is_err(),
+            "an existing file is kept"
+        );
         let other = folder.path().join("b.toml");
-        new(&other, "visits").unwrap();
+        new(&other, "visits", "p").unwrap();
         assert_ne!(read(&other).unwrap().id(), study.id());
     }
 }

@@ -46,6 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     let draft = client
         .draft("Who took part?", "rand_hie")?
+        .project("how-this-works")
         .purpose("To learn how this works.");
     let study = draft
         .terms(terms())

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use obscura_model::exposure::{Delta, Mode, Rho};
-use obscura_model::ids::{DatasetId, DatasetName, Digest, ReleaseName, StudyId, UnixMillis};
+use obscura_model::ids::{
+    DatasetId, DatasetName, Digest, GrantId, ReleaseName, StudyId, UnixMillis,
+};
 use obscura_model::schema::{Domain, StudyTerm};
 
 /// The public face of a dataset. Nothing in it was computed from rows.
@@ -124,14 +126,26 @@ pub struct Exposure {
 /// What one of the caller's own releases added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnRelease {
-    /// The study.
-    pub study: StudyId,
-    /// The release's name in it.
-    pub release: ReleaseName,
+    /// What allowed it.
+    pub source: Source,
     /// What it added.
     pub price: Rho,
     /// Its position in the node's journal.
     pub journal_index: u64,
     /// When it was committed.
     pub committed: UnixMillis,
+}
+
+/// What allowed one of the caller's own releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A study.
+    Study {
+        /// Which.
+        study: StudyId,
+        /// The release's name in it.
+        release: ReleaseName,
+    },
+    /// A standing grant.
+    Grant(GrantId),
 }

@@ -1,5 +1,6 @@
 //! A scientist's connection to every institution.
 
+mod ask;
 mod directory;
 mod fan;
 mod releases;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obscura_model::accuracy::AccuracyRequest;
+use obscura_model::codelist::SignedCodeList;
 use obscura_model::identity::Party;
 use obscura_model::ids::{DatasetName, Digest, PartyName, StudyId};
 use obscura_model::study::{Institution, Study, StudyFile};
@@ -19,10 +21,11 @@ use crate::draft::Draft;
 use crate::error::Error;
 use crate::heads::Heads;
 use crate::profile::{Profile, Target};
+use crate::question::Question;
 use crate::sandbox::{MockRun, Preview, StudyPreview};
 use crate::studies::StudyStatus;
 use crate::surroundings::Surroundings;
-use crate::transport::{Question, Transport, study_digest};
+use crate::transport::{Transport, study_digest};
 
 /// How long to wait between two looks at whether owners have decided.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -175,11 +178,17 @@ impl Client {
         accuracy: &AccuracyRequest,
         seed: u64,
     ) -> Result<MockRun, Error> {
-        let question = Question {
-            dataset,
-            sql,
-            accuracy,
-        };
+        let question = Question::new(dataset.clone(), sql.clone(), accuracy.clone());
+        self.sandbox_of(node, &question, seed).await
+    }
+
+    /// As [`Client::sandbox`], with what is added to the question.
+    pub async fn sandbox_of(
+        &self,
+        node: &PartyName,
+        question: &Question,
+        seed: u64,
+    ) -> Result<MockRun, Error> {
         let peer = self.named(node)?;
         self.0.transport.run_mock(&peer, question, seed).await
     }
@@ -192,12 +201,18 @@ impl Client {
         sql: &SqlText,
         accuracy: &AccuracyRequest,
     ) -> Result<Preview, Error> {
-        let question = Question {
-            dataset,
-            sql,
-            accuracy,
-        };
-        self.0.transport.preview(&self.named(node)?, question).await
+        let question = Question::new(dataset.clone(), sql.clone(), accuracy.clone());
+        self.preview_of(node, &question).await
+    }
+
+    /// As [`Client::preview`], with what is added to the question.
+    pub async fn preview_of(
+        &self,
+        node: &PartyName,
+        question: &Question,
+    ) -> Result<Preview, Error> {
+        let peer = self.named(node)?;
+        self.0.transport.preview(&peer, question, 0).await
     }
 
     /// What a study would be like at each of its institutions.
@@ -208,12 +223,8 @@ impl Client {
             async move {
                 let mut previews = Vec::new();
                 for release in study.releases() {
-                    let question = Question {
-                        dataset: study.dataset(),
-                        sql: &release.sql,
-                        accuracy: &release.accuracy,
-                    };
-                    let preview = client.0.transport.preview(&peer, question).await?;
+                    let question = Question::of(&study, release);
+                    let preview = client.0.transport.preview(&peer, &question, 0).await?;
                     previews.push((release.name.clone(), release.times, preview));
                 }
                 Ok(StudyPreview::new(previews))
@@ -242,7 +253,8 @@ impl Client {
         Ok(Draft::new(self.new_study_id()?, title, dataset))
     }
 
-    /// Looks the institutions of a study file up in the directory.
+    /// Looks the institutions of a study file up in the directory; `code_lists` are those that it
+    /// names.
     ///
     /// # Errors
     ///
@@ -250,8 +262,9 @@ impl Client {
     pub fn resolve(
         &self,
         file: StudyFile,
+        code_lists: Vec<SignedCodeList>,
     ) -> Result<Study, obscura_model::study::InvalidStudyFile> {
-        file.resolve(&self.institutions())
+        file.resolve(&self.institutions(), code_lists)
     }
 
     /// Sends a study to each of its institutions; each decides alone.
@@ -274,7 +287,7 @@ impl Client {
         .await
     }
 
-    /// Our own studies at every institution, newest last.
+    /// The studies of our projects at every institution, newest last.
     pub async fn studies(&self) -> Vec<AtSite<Vec<StudyStatus>>> {
         self.everywhere(self.institutions(), |client, peer, _| async move {
             client.0.transport.list_studies(&peer).await

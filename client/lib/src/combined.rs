@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use obscura_model::combine::{self, Combined};
 use obscura_model::exposure::Rho;
 use obscura_model::ids::{Digest, PartyName, ReleaseName, StudyId, UnixMillis};
-use obscura_model::release::Completeness;
+use obscura_model::release::{Authority, Completeness, Release};
 
 use crate::release::VerifiedRelease;
 
@@ -40,9 +40,9 @@ pub struct NotIncluded {
 /// The answers of several institutions to one question, added up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CombinedAnswer {
-    /// The study.
-    pub study: StudyId,
-    /// The release's name in it.
+    /// The study, if all of it comes from one.
+    pub study: Option<StudyId>,
+    /// The name under which it was asked.
     pub release: ReleaseName,
     /// The query as the first institution ran it.
     pub canonical_sql: String,
@@ -60,7 +60,7 @@ pub enum CannotCombine {
     /// There is none.
     #[error("no institution has answered, so there is nothing to combine")]
     Nothing,
-    /// They belong to different studies, documents or release names.
+    /// They belong to different studies, documents or release names, and are other queries.
     #[error("the releases belong to different questions: combine those of one study and name only")]
     Different,
     /// An institution stands twice, which would count its people twice.
@@ -72,7 +72,8 @@ pub enum CannotCombine {
 }
 
 /// Adds releases up: sums add and their variances add, averages follow from the added sums. All
-/// must be of one study document and release name, each institution once.
+/// must be of one study document and release name, or of the very same canonical query (as answers
+/// under grants are, and earlier answers that were offered again), each institution once.
 ///
 /// # Errors
 ///
@@ -81,10 +82,7 @@ pub fn combine(releases: &[VerifiedRelease]) -> Result<CombinedAnswer, CannotCom
     let first = releases.first().ok_or(CannotCombine::Nothing)?.release();
     let mut nodes = BTreeSet::new();
     for one in releases.iter().map(VerifiedRelease::release) {
-        let same = one.study_id == first.study_id
-            && one.study_digest == first.study_digest
-            && one.release == first.release;
-        if !same {
+        if !same_question(one, first) {
             return Err(CannotCombine::Different);
         }
         if !nodes.insert(one.node) {
@@ -108,13 +106,32 @@ pub fn combine(releases: &[VerifiedRelease]) -> Result<CombinedAnswer, CannotCom
     let mut included: Vec<_> = releases.iter().map(included).collect();
     included.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(CombinedAnswer {
-        study: first.study_id,
-        release: first.release.clone(),
+        study: releases
+            .iter()
+            .all(|r| r.release().authority == first.authority)
+            .then(|| study_of(&first.authority))
+            .flatten(),
+        release: releases
+            .first()
+            .map_or_else(|| first.label(), |r| r.label().clone()),
         canonical_sql: first.canonical_sql.clone(),
         combined,
         included,
         not_included: Vec::new(),
     })
+}
+
+fn same_question(one: &Release, other: &Release) -> bool {
+    let same_study = matches!(one.authority, Authority::Study { .. });
+    (same_study && one.authority == other.authority)
+        || (one.canonical_sql == other.canonical_sql && one.dataset == other.dataset)
+}
+
+fn study_of(authority: &Authority) -> Option<StudyId> {
+    match authority {
+        Authority::Study { study, .. } => Some(*study),
+        Authority::Grant { .. } => None,
+    }
 }
 
 impl CombinedAnswer {

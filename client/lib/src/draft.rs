@@ -1,8 +1,11 @@
 //! Drafting a study in code.
 
 use obscura_model::accuracy::{Accuracy, AccuracyRequest, InvalidAccuracy};
-use obscura_model::ids::{DatasetName, InvalidId, ReleaseName, StudyId};
-use obscura_model::study::{Institution, InvalidStudy, Study, StudyRelease, Terms};
+use obscura_model::codelist::SignedCodeList;
+use obscura_model::ids::{DatasetName, InvalidId, ProjectName, ReleaseName, StudyId};
+use obscura_model::study::{
+    Institution, InvalidStudy, ReleaseOptions, Study, StudyContent, StudyRelease, Terms,
+};
 use obscura_model::text::{InvalidText, SqlText};
 
 /// Why a draft is no study.
@@ -17,6 +20,9 @@ pub enum InvalidDraft {
     /// An accuracy.
     #[error(transparent)]
     Accuracy(#[from] InvalidAccuracy),
+    /// No project.
+    #[error("name the draft's project: the people who work on it together")]
+    NoProject,
     /// A rule about the whole.
     #[error(transparent)]
     Study(#[from] InvalidStudy),
@@ -26,11 +32,13 @@ pub enum InvalidDraft {
 #[derive(Debug, Clone)]
 pub struct Draft {
     id: StudyId,
+    project: String,
     title: String,
     dataset: String,
     purpose: String,
     terms: Terms,
-    releases: Vec<(String, String, Accuracy)>,
+    code_lists: Vec<SignedCodeList>,
+    releases: Vec<(String, String, Accuracy, ReleaseOptions)>,
 }
 
 impl Draft {
@@ -39,12 +47,28 @@ impl Draft {
     pub fn new(id: StudyId, title: &str, dataset: &str) -> Self {
         Draft {
             id,
+            project: String::new(),
             title: title.to_owned(),
             dataset: dataset.to_owned(),
             purpose: String::new(),
             terms: Terms::default(),
+            code_lists: Vec::new(),
             releases: Vec::new(),
         }
+    }
+
+    /// The people who work on it together; the same name at every institution.
+    #[must_use]
+    pub fn project(self, project: &str) -> Self {
+        let project = project.to_owned();
+        Draft { project, ..self }
+    }
+
+    /// A code list that its queries name.
+    #[must_use]
+    pub fn code_list(mut self, list: SignedCodeList) -> Self {
+        self.code_lists.push(list);
+        self
     }
 
     /// Why it is asked.
@@ -60,10 +84,23 @@ impl Draft {
         Draft { terms, ..self }
     }
 
-    /// Asks for a release, to run once.
+    /// Asks for a release, to run once, as a study file that says nothing more means it: only while
+    /// nobody is left out.
     #[must_use]
-    pub fn release(mut self, name: &str, sql: &str, accuracy: Accuracy) -> Self {
-        let release = (name.to_owned(), sql.to_owned(), accuracy);
+    pub fn release(self, name: &str, sql: &str, accuracy: Accuracy) -> Self {
+        self.release_with(name, sql, accuracy, ReleaseOptions::PROPOSED)
+    }
+
+    /// Asks for a release, to run once, with options.
+    #[must_use]
+    pub fn release_with(
+        mut self,
+        name: &str,
+        sql: &str,
+        accuracy: Accuracy,
+        options: ReleaseOptions,
+    ) -> Self {
+        let release = (name.to_owned(), sql.to_owned(), accuracy, options);
         self.releases.push(release);
         self
     }
@@ -74,23 +111,29 @@ impl Draft {
     ///
     /// Says which part breaks a rule.
     pub fn ask(self, institutions: &[Institution]) -> Result<Study, InvalidDraft> {
-        let release = |(name, sql, accuracy): (String, String, Accuracy)| {
+        if self.project.is_empty() {
+            return Err(InvalidDraft::NoProject);
+        }
+        let release = |(name, sql, accuracy, options): (String, String, _, _)| {
             Ok(StudyRelease {
                 name: ReleaseName::new(&name)?,
                 sql: SqlText::new(&sql)?,
                 accuracy: AccuracyRequest::whole(accuracy)?,
                 times: 1,
+                options,
             })
         };
         let releases = self.releases.into_iter().map(release);
-        Ok(Study::new(
-            self.id,
-            self.title,
-            self.purpose,
-            self.terms,
-            DatasetName::new(&self.dataset)?,
-            releases.collect::<Result<_, InvalidDraft>>()?,
-            institutions.to_vec(),
-        )?)
+        Ok(Study::new(StudyContent {
+            id: self.id,
+            project: ProjectName::new(&self.project)?,
+            title: self.title,
+            purpose: self.purpose,
+            terms: self.terms,
+            dataset: DatasetName::new(&self.dataset)?,
+            code_lists: self.code_lists,
+            releases: releases.collect::<Result<_, InvalidDraft>>()?,
+            institutions: institutions.to_vec(),
+        })?)
     }
 }

@@ -4,16 +4,31 @@ use obscura_model::answer::Shape;
 use obscura_model::exposure::{Delta, Mode, Rho};
 use obscura_model::identity::Party;
 use obscura_model::ids::{
-    DatasetName, Digest, KeyId, PopulationName, ReleaseName, StudyId, UnixMillis,
+    DatasetName, Digest, GrantId, KeyId, PopulationName, ProjectName, ReleaseName, StudyId,
+    UnixMillis,
 };
-use obscura_model::study::{Study, Verdict};
+use obscura_model::study::{ReleaseOptions, Study, Verdict};
 
 use crate::catalogue::{Account, Dataset, Share};
 use crate::error::Error;
+use crate::grants::{Grant, NewGrant};
 use crate::profile::{Profile, Target};
+use crate::projects::{Project, ProjectLimit};
 use crate::studies::StudyStatus;
+use crate::subjects::{Marking, Merging, Rekeying, SubjectIds};
 use crate::surroundings::Surroundings;
 use crate::transport::{Peer, Pinned, Transport};
+
+/// A dataset to be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDataset {
+    /// The text of its description file; the rows are read from the node's import folder.
+    pub description: String,
+    /// The owner signs that nobody is both in its population and in another one of the node.
+    pub apart: bool,
+    /// People who are left out, before the rows are read.
+    pub opt_out: SubjectIds,
+}
 
 /// A dataset that was added, and what ingest did with its rows. For the owner only: the counts
 /// are computed from private rows.
@@ -27,6 +42,8 @@ pub struct Added {
     pub subjects: u64,
     /// Rows left out because they name no subject.
     pub rows_without_subject: u64,
+    /// Rows left out because their subject is excluded or erased.
+    pub rows_of_excluded: u64,
 }
 
 /// A limit to be set: a new signed promise.
@@ -80,6 +97,21 @@ pub struct Review {
     pub scientist: String,
     /// The dataset that the decision pins.
     pub dataset: Dataset,
+    /// Its code lists.
+    pub code_lists: Vec<ReviewedCodeList>,
+}
+
+/// A code list of a study under review. Its text is in the study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewedCodeList {
+    /// How queries name it.
+    pub reference: String,
+    /// Its title; may be empty.
+    pub title: String,
+    /// How many codes it has.
+    pub codes: u32,
+    /// Who signed it: the name if enrolled there, otherwise the key.
+    pub author: String,
 }
 
 /// One release of a study under review.
@@ -97,6 +129,8 @@ pub struct ReviewedRelease {
     pub price: Rho,
     /// How often it may run.
     pub times: u32,
+    /// What is added to the question.
+    pub options: ReleaseOptions,
 }
 
 /// An owner's view of exposure: public values only.
@@ -212,7 +246,17 @@ impl OwnerClient {
     /// Registers a dataset from the text of its description file; the rows are read from the
     /// node's import folder. Not tried again by itself.
     pub async fn add_dataset(&self, description: &str) -> Result<Added, Error> {
-        self.transport.add_dataset(&self.node, description).await
+        self.add(&NewDataset {
+            description: description.to_owned(),
+            apart: false,
+            opt_out: SubjectIds::from_lines(""),
+        })
+        .await
+    }
+
+    /// As [`OwnerClient::add_dataset`], with what the owner signs about its people.
+    pub async fn add(&self, dataset: &NewDataset) -> Result<Added, Error> {
+        self.transport.add_dataset(&self.node, dataset).await
     }
 
     /// Sets a limit: a new signed promise. Not tried again by itself.
@@ -272,5 +316,81 @@ impl OwnerClient {
     /// tried again by itself.
     pub async fn lift(&self, population: &PopulationName, reason: &str) -> Result<(), Error> {
         self.transport.lift(&self.node, population, reason).await
+    }
+
+    /// All projects, with who is in them and who asked to be.
+    pub async fn projects(&self) -> Result<Vec<Project>, Error> {
+        self.transport.all_projects(&self.node).await
+    }
+
+    /// Lets somebody join who asked for it: once for each person and project.
+    pub async fn confirm_member(
+        &self,
+        project: &ProjectName,
+        person: KeyId,
+    ) -> Result<Project, Error> {
+        let to = &self.node;
+        self.transport.confirm_member(to, project, person).await
+    }
+
+    /// Takes somebody out of a project. What was released stays released, and counted.
+    pub async fn remove_member(
+        &self,
+        project: &ProjectName,
+        person: KeyId,
+        reason: &str,
+    ) -> Result<Project, Error> {
+        let to = &self.node;
+        self.transport
+            .remove_member(to, project, person, reason)
+            .await
+    }
+
+    /// Sets a project's share. Not a privacy guarantee by itself. Not tried again by itself.
+    pub async fn set_project_limit(&self, limit: &ProjectLimit) -> Result<Project, Error> {
+        self.transport.set_project_limit(&self.node, limit).await
+    }
+
+    /// A fresh id for a grant.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no random bytes.
+    pub fn new_grant_id(&self) -> Result<GrantId, Error> {
+        let around = self.transport.around();
+        let entropy = around.id_entropy()?;
+        Ok(GrantId::from_parts(around.clock.now().0, entropy))
+    }
+
+    /// Lets a scientist ask without a study, within the grant. The same grant again changes
+    /// nothing.
+    pub async fn give_grant(&self, grant: &NewGrant) -> Result<Grant, Error> {
+        self.transport.give_grant(&self.node, grant).await
+    }
+
+    /// Takes a grant back. What was released stays released.
+    pub async fn revoke_grant(&self, grant: GrantId, reason: &str) -> Result<Grant, Error> {
+        self.transport.revoke_grant(&self.node, grant, reason).await
+    }
+
+    /// All grants.
+    pub async fn grants(&self) -> Result<Vec<Grant>, Error> {
+        self.transport.all_grants(&self.node).await
+    }
+
+    /// Excludes, erases or readmits data subjects; tells how many of the ids the population knows,
+    /// which is computed from private rows.
+    pub async fn mark_subjects(&self, marking: &Marking) -> Result<u64, Error> {
+        self.transport.mark_subjects(&self.node, marking).await
+    }
+
+    /// Gives the people of a population new ids: they keep their exposure.
+    pub async fn rekey(&self, rekeying: &Rekeying) -> Result<(), Error> {
+        self.transport.rekey(&self.node, rekeying).await
+    }
+
+    /// Makes two populations one, under a new promise: exposures add.
+    pub async fn merge(&self, merging: &Merging) -> Result<Account, Error> {
+        self.transport.merge(&self.node, merging).await
     }
 }

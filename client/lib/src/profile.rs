@@ -6,7 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use obscura_model::identity::{self, Party, Role};
+use obscura_model::codelist::{CodeList, SignedCodeList};
+use obscura_model::identity::{self, InvalidCertificate, Party, Role, SigningKey};
 use obscura_model::ids::{PartyName, UnixMillis};
 use obscura_wire::tls::{self, Credentials, InvalidChain, UnixTime, Usage};
 use serde::{Deserialize, Serialize};
@@ -297,6 +298,17 @@ impl Profile {
     /// If the certificate names no party.
     pub fn party(&self) -> Result<Party, Error> {
         Party::from_certificate(self.credentials()?.certificate()).map_err(Error::OwnCertificate)
+    }
+
+    /// Signs a code list as its author.
+    ///
+    /// # Errors
+    ///
+    /// If the profile's key cannot be used.
+    pub fn sign_code_list(&self, list: CodeList) -> Result<SignedCodeList, Error> {
+        let key = SigningKey::from_pkcs8_der(self.credentials()?.private_key())
+            .map_err(|_| Error::OwnCertificate(InvalidCertificate::Key))?;
+        Ok(SignedCodeList::sign(&key, list))
     }
 
     pub(crate) fn credentials(&self) -> Result<Credentials, Error> {

@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use obscura_model::answer::Shape;
 use obscura_model::identity::{InvalidCertificate, Party, Role};
-use obscura_model::ids::{Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId};
-use obscura_model::release::{InvalidRelease, Release, SignedRelease};
+use obscura_model::ids::{DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId};
+use obscura_model::release::{Authority, InvalidRelease, Release, SignedRelease};
 use obscura_model::study::Institution;
 use obscura_wire::tls::{self, InvalidChain, UnixTime, Usage};
 use serde::{Deserialize, Serialize};
@@ -18,13 +19,23 @@ use serde::{Deserialize, Serialize};
 /// study, node, release name and run.
 #[must_use]
 pub fn request_id(study: &StudyId, node: &KeyId, release: &ReleaseName, run: u32) -> RequestId {
+    derived_id(study, node, release, &run.to_le_bytes())
+}
+
+/// The request id of a first run for which a new release was asked in so many words: another
+/// request than the first run that may be answered by an earlier release.
+pub(crate) fn request_id_again(study: &StudyId, node: &KeyId, release: &ReleaseName) -> RequestId {
+    derived_id(study, node, release, b"again")
+}
+
+fn derived_id(study: &StudyId, node: &KeyId, release: &ReleaseName, run: &[u8]) -> RequestId {
     let bytes = study.as_bytes();
     let millis = bytes
         .iter()
         .take(6)
         .fold(0u64, |sum, b| (sum << 8) | u64::from(*b));
     let name = release.as_str().as_bytes();
-    let digest = Digest::of_parts(&[bytes, node.as_bytes(), name, &run.to_le_bytes()]);
+    let digest = Digest::of_parts(&[bytes, node.as_bytes(), name, run]);
     let mut entropy = [0; 10];
     for (to, from) in entropy.iter_mut().zip(digest.as_bytes()) {
         *to = *from;
@@ -39,6 +50,8 @@ pub struct VerifiedRelease {
     release: Release,
     signed: SignedRelease,
     certificate: Vec<u8>,
+    label: ReleaseName,
+    earlier: bool,
 }
 
 /// What a release must be to answer one request.
@@ -48,9 +61,19 @@ pub(crate) struct Expected<'a> {
     pub(crate) requester: KeyId,
     pub(crate) request_id: RequestId,
     pub(crate) request_digest: Digest,
-    pub(crate) study: StudyId,
-    pub(crate) study_digest: Digest,
-    pub(crate) release: &'a ReleaseName,
+    pub(crate) authority: &'a Authority,
+}
+
+/// What a release must be to answer a question that was asked before: the same question about the
+/// same version of the data, and ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExpectedEarlier<'a> {
+    pub(crate) node: &'a Institution,
+    pub(crate) requester: KeyId,
+    pub(crate) dataset: &'a DatasetName,
+    pub(crate) dataset_version: u32,
+    pub(crate) canonical_sql: &'a str,
+    pub(crate) shape: &'a Shape,
 }
 
 impl VerifiedRelease {
@@ -65,17 +88,55 @@ impl VerifiedRelease {
             && release.requester == expected.requester
             && release.request_id == expected.request_id
             && release.request_digest == expected.request_digest
-            && release.study_id == expected.study
-            && release.study_digest == expected.study_digest
-            && release.release == *expected.release;
+            && release.authority == *expected.authority;
         if !same {
             return Err(InvalidRelease::Other);
         }
         Ok(VerifiedRelease {
+            label: release.label(),
+            earlier: false,
             release,
             signed,
             certificate,
         })
+    }
+
+    /// Checks an earlier release that a node offered. `label` is what it was asked as this time.
+    pub(crate) fn check_earlier(
+        signed: SignedRelease,
+        certificate: Vec<u8>,
+        expected: &ExpectedEarlier<'_>,
+        label: Option<ReleaseName>,
+    ) -> Result<Self, InvalidRelease> {
+        let release = signed.open(&expected.node.key)?;
+        let same = release.node_name == expected.node.name
+            && release.requester == expected.requester
+            && release.dataset == *expected.dataset
+            && release.dataset_version == expected.dataset_version
+            && release.canonical_sql == expected.canonical_sql
+            && release.answer.shape() == expected.shape;
+        if !same {
+            return Err(InvalidRelease::Other);
+        }
+        Ok(VerifiedRelease {
+            label: label.unwrap_or_else(|| release.label()),
+            earlier: true,
+            release,
+            signed,
+            certificate,
+        })
+    }
+
+    /// Whether this was made for an earlier request of ours: asking added nothing this time.
+    #[must_use]
+    pub fn is_earlier(&self) -> bool {
+        self.earlier
+    }
+
+    /// The name under which it was asked, for files and pictures.
+    #[must_use]
+    pub fn label(&self) -> &ReleaseName {
+        &self.label
     }
 
     /// The content.
@@ -99,10 +160,7 @@ impl VerifiedRelease {
     /// The name for its file: `NODE.RELEASE.release`.
     #[must_use]
     pub fn file_name(&self) -> String {
-        format!(
-            "{}.{}.release",
-            self.release.node_name, self.release.release
-        )
+        format!("{}.{}.release", self.release.node_name, self.label)
     }
 
     /// The text of its file: node certificate, bytes and signature, verifiable for years.
@@ -113,6 +171,7 @@ impl VerifiedRelease {
             node_certificate: hex_to(&self.certificate),
             body: hex_to(&self.signed.body),
             signature: hex_to(&self.signed.signature),
+            asked_as: (self.label != self.release.label()).then(|| self.label.to_string()),
         };
         // A struct of four texts always has a JSON form.
         serde_json::to_string_pretty(&file).unwrap_or_default() + "\n"
@@ -168,10 +227,16 @@ impl VerifiedRelease {
         let committed = UnixTime::since_unix_epoch(committed);
         tls::check_chain(&authority, &certificate, committed, Usage::Server)
             .map_err(InvalidReleaseFile::Chain)?;
+        let label = match file.asked_as {
+            Some(name) => ReleaseName::new(&name).map_err(|_| InvalidReleaseFile::Format)?,
+            None => release.label(),
+        };
         Ok(VerifiedRelease {
             release,
             signed,
             certificate,
+            label,
+            earlier: false,
         })
     }
 }
@@ -214,6 +279,9 @@ struct File {
     node_certificate: String,
     body: String,
     signature: String,
+    /// The name it was asked as, if another release answered it. Not signed: for people only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_as: Option<String>,
 }
 
 /// The first certificate in a PEM text, as DER; nothing if there is none.
@@ -328,6 +396,8 @@ mod tests {
             VerifiedRelease {
                 signed: SignedRelease::sign(&papers.key, wire::encode_release(&release)),
                 certificate: papers.certificate.clone(),
+                label: release.label(),
+                earlier: false,
                 release,
             }
         };
@@ -349,5 +419,60 @@ mod tests {
         let path = one.save(folder.path()).unwrap();
         assert_eq!(one.save(folder.path()).unwrap(), path);
         assert!(two.save(folder.path()).is_err());
+    }
+
+    #[test]
+    fn an_earlier_release_is_taken_only_if_it_is_ours_and_of_this_very_question() {
+        let authority = Authority::new(100);
+        let known = verified(&authority, "basel", 3, answer([3, 4], [1, 2], 1));
+        let release = known.release().clone();
+        let node = Institution {
+            name: release.node_name.clone(),
+            key: release.node,
+        };
+        let other_shape = answer([3, 4], [1, 2], 2).shape().clone();
+        let good = ExpectedEarlier {
+            node: &node,
+            requester: release.requester,
+            dataset: &release.dataset,
+            dataset_version: 1,
+            canonical_sql: &release.canonical_sql,
+            shape: release.answer.shape(),
+        };
+        let asked = ReleaseName::new("asked").unwrap();
+        let check = |expected: &ExpectedEarlier<'_>| {
+            let (signed, certificate) = (known.signed.clone(), known.certificate.clone());
+            VerifiedRelease::check_earlier(signed, certificate, expected, Some(asked.clone()))
+        };
+        let taken = check(&good).unwrap();
+        assert!(taken.is_earlier() && !known.is_earlier());
+        assert_eq!(taken.file_name(), "basel.asked.release");
+        let read = VerifiedRelease::from_file(&taken.to_file(), &authority.pem).unwrap();
+        assert_eq!(read.label(), &asked);
+        let other_dataset = DatasetName::new("other").unwrap();
+        for wrong in [
+            ExpectedEarlier {
+                requester: KeyId::new([8; 32]),
+                ..good
+            },
+            ExpectedEarlier {
+                dataset: &other_dataset,
+                ..good
+            },
+            ExpectedEarlier {
+                dataset_version: 2,
+                ..good
+            },
+            ExpectedEarlier {
+                canonical_sql: "SELECT COUNT(*) AS n FROM people",
+                ..good
+            },
+            ExpectedEarlier {
+                shape: &other_shape,
+                ..good
+            },
+        ] {
+            assert_eq!(check(&wrong), Err(InvalidRelease::Other));
+        }
     }
 }

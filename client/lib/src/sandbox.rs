@@ -31,6 +31,23 @@ pub struct Preview {
     pub share: Share,
     /// Why it would be refused now; nothing if it would be admitted.
     pub refusal: Option<String>,
+    /// What to look at twice, from public hints only.
+    pub warnings: Vec<String>,
+    /// The version of the dataset that it is about.
+    pub dataset_version: u32,
+    /// The declared size of the dataset.
+    pub size: DeclaredSize,
+}
+
+/// How large a dataset is by its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeclaredSize {
+    /// The lower end of its number of subjects.
+    pub fewest_subjects: u64,
+    /// The upper end.
+    pub most_subjects: u64,
+    /// At most this many rows of one subject count.
+    pub most_rows_per_subject: u32,
 }
 
 /// One question on invented rows.
@@ -53,6 +70,12 @@ pub struct OutputMargin {
     pub unit: String,
     /// The margin. For averages it holds if at least `rows` rows match.
     pub margin: f64,
+    /// The standard error from the noise alone: the margin over 1.96. For counts and sums it is the
+    /// sigma of the noise.
+    pub standard_error: f64,
+    /// The number of people of whom a simple random sample would be as uncertain as the noise makes
+    /// this; nothing where the public size is not known, or where it has no such meaning.
+    pub like_a_study_of: Option<u64>,
     /// For averages: the number of rows that the margin supposes.
     pub rows: Option<u64>,
 }
@@ -94,10 +117,46 @@ impl Preview {
                 output: output.name.clone(),
                 unit: output.unit.clone(),
                 margin,
+                standard_error: margin / Z95,
+                like_a_study_of: self.like_a_study_of(&output.kind),
                 rows,
             }
         };
         self.shape.outputs.iter().map(one).collect()
+    }
+
+    /// See [`like_a_study_of`]; for counts and averages over the whole dataset.
+    fn like_a_study_of(&self, kind: &OutputKind) -> Option<u64> {
+        let people = self.size.known()?;
+        let sigma = |v: usize| self.shape.vectors.get(v).map(|v| v.sigma_in_units());
+        let rows = f64::from(self.size.most_rows_per_subject.max(1));
+        match *kind {
+            OutputKind::Subjects { vector } => like_a_study_of(people, sigma(vector)?, 0.5),
+            OutputKind::Count { vector } => like_a_study_of(people, sigma(vector)?, rows / 2.0),
+            OutputKind::Average {
+                sum,
+                count,
+                middle,
+                lowest,
+                highest,
+            } => {
+                // The total that the average rests on, as the sum over people of centred values.
+                let half = (highest - middle).max(middle - lowest);
+                let variance = sigma(sum)?.powi(2) + (half * sigma(count)?).powi(2);
+                like_a_study_of(people, variance.sqrt(), half * rows)
+            }
+            OutputKind::Sum { .. } => None,
+        }
+    }
+
+    /// Whether a draft should propose coverage: some limit in protect mode is so near that with
+    /// this release people may be left out.
+    #[must_use]
+    pub fn proposes_coverage(&self) -> bool {
+        self.accounts.iter().any(|account| {
+            let protects = account.limit.is_some_and(|l| l.mode == Mode::Protect);
+            protects && account.room().is_some_and(|room| self.price > room)
+        })
     }
 
     /// What one release like this takes of the tightest limit concerned.
@@ -105,6 +164,35 @@ impl Preview {
     pub fn takes(&self) -> Option<Takes> {
         Takes::of(self.price, &self.accounts)
     }
+}
+
+impl DeclaredSize {
+    /// The number of people, if it is declared to within a factor of two: the lower end, so that
+    /// what follows from it is not too good.
+    #[must_use]
+    pub fn known(&self) -> Option<u64> {
+        let close = self.most_subjects <= self.fewest_subjects.saturating_mul(2);
+        (close && self.fewest_subjects > 1).then_some(self.fewest_subjects)
+    }
+}
+
+/// The size n of the simple random sample, of N people, whose estimate of a total is as uncertain
+/// as noise of standard deviation `s` makes the exact total.
+///
+/// A sample of n without replacement estimates the total of N values with standard deviation d by
+/// N times the sample's mean; its variance is N^2 (d^2 / n) (N - n) / (N - 1) (Cochran 1977,
+/// theorem 2.2, with d^2 over N). Setting it equal to s^2 and solving for n gives
+///
+/// n = N / (1 + s^2 (N - 1) / (N^2 d^2)).
+///
+/// With d^2 = p (1 - p) and N - 1 taken as N this is the effective size n / (1 + s_noise^2 /
+/// s_sampling^2) of a count. What d is depends on private rows, so that it is taken as half of the
+/// public range: the value when half of the people are at either end. Nothing if the range is empty.
+fn like_a_study_of(people: u64, s: f64, d: f64) -> Option<u64> {
+    let n = people as f64;
+    let size = n / (1.0 + s.powi(2) * (n - 1.0) / (n * d).powi(2));
+    // Between 0 and the number of people, rounded down.
+    (d > 0.0 && size.is_finite()).then_some(size as u64)
 }
 
 /// The margin of every output of the combined answer, if every institution of `previews` answers
@@ -128,6 +216,8 @@ pub fn combined_margins(previews: &[&Preview], rows: u64) -> Vec<OutputMargin> {
         let count = sites.len() as f64;
         OutputMargin {
             margin: output.rows.map_or(root, |_| root / count),
+            standard_error: output.rows.map_or(root, |_| root / count) / Z95,
+            like_a_study_of: None,
             rows: output.rows.map(|r| r.saturating_mul(sites.len() as u64)),
             ..output.clone()
         }
@@ -272,6 +362,51 @@ mod tests {
                 used: Rho::ZERO,
             },
             refusal: None,
+            warnings: Vec::new(),
+            dataset_version: 1,
+            size: DeclaredSize::default(),
+        }
+    }
+
+    #[test]
+    fn noise_is_like_a_smaller_study_as_the_published_table_says() {
+        // 2,000 patients, 240 with a diagnosis: d^2 = p (1 - p); noise margins 62, 31 and 9.8.
+        let d = (0.12f64 * 0.88).sqrt();
+        for (s, n) in [(31.62, 349), (15.81, 916), (5.0, 1788)] {
+            let got = like_a_study_of(2000, s, d).unwrap();
+            assert!(got.abs_diff(n) <= 1, "{s}: {got}");
+        }
+        assert_eq!(like_a_study_of(2000, 0.0, d), Some(2000));
+        assert_eq!(like_a_study_of(2000, 5.0, 0.0), None);
+        let size = |fewest_subjects, most_subjects| DeclaredSize {
+            fewest_subjects,
+            most_subjects,
+            most_rows_per_subject: 1,
+        };
+        assert_eq!(size(100, 200).known(), Some(100));
+        assert_eq!(size(99, 200).known(), None);
+        let mut preview = preview(5);
+        assert_eq!(preview.margins(1)[0].like_a_study_of, None);
+        preview.size = size(2000, 2000);
+        assert_eq!(preview.margins(1)[0].like_a_study_of, Some(1904));
+        assert!((preview.margins(1)[0].standard_error - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn coverage_is_proposed_when_this_release_passes_a_limit_that_leaves_people_out() {
+        let mut preview = preview(5);
+        preview.price = Rho::from_nano(100);
+        for (meter, strict, proposed) in [
+            (463_064_890, false, false),
+            (463_064_891, false, true),
+            (463_064_891, true, false),
+        ] {
+            let mut account = account(meter, 0);
+            if strict {
+                account.limit.as_mut().unwrap().mode = Mode::Strict;
+            }
+            preview.accounts = vec![account];
+            assert_eq!(preview.proposes_coverage(), proposed, "{meter} {strict}");
         }
     }
 

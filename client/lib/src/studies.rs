@@ -1,10 +1,10 @@
 //! Where a study is at one institution.
 
 use obscura_model::exposure::Rho;
-use obscura_model::ids::{DatasetName, Digest, ReleaseName, StudyId, UnixMillis};
+use obscura_model::ids::{DatasetName, Digest, ProjectName, ReleaseName, StudyId, UnixMillis};
 use obscura_model::study::StudyState;
 
-/// A study at one institution. Public to its scientist and the owner.
+/// A study at one institution. Public to the members of its project and the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StudyStatus {
     /// The study.
@@ -27,8 +27,10 @@ pub struct StudyStatus {
     pub dataset: DatasetName,
     /// Its version when the study was submitted or approved.
     pub dataset_version: u32,
-    /// The scientist's name.
+    /// The name of the scientist who submitted it.
     pub scientist: String,
+    /// The project whose members may run it.
+    pub project: ProjectName,
 }
 
 /// One release of a study at one institution.

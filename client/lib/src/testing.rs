@@ -9,7 +9,8 @@ use obscura_model::identity::{Role, SigningKey, dns_name};
 use obscura_model::ids::{
     DatasetId, DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
 };
-use obscura_model::release::{Completeness, Release, SignedRelease};
+use obscura_model::release::{self, Completeness, Release, SignedRelease};
+use obscura_model::study::ReleaseOptions;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     PKCS_ED25519, date_time_ymd,
@@ -173,9 +174,12 @@ pub(crate) fn release(node: &str, key: KeyId, answer: Answer) -> Release {
         requester: KeyId::new([9; 32]),
         request_id: RequestId::from_parts(NOW.0, [1; 10]),
         request_digest: Digest::of(b"request"),
-        study_id: study_id(),
-        study_digest: Digest::of(b"study"),
-        release: ReleaseName::new("visits").unwrap(),
+        authority: release::Authority::Study {
+            study: study_id(),
+            digest: Digest::of(b"study"),
+            release: ReleaseName::new("visits").unwrap(),
+        },
+        options: ReleaseOptions::NONE,
         dataset_id: DatasetId::from_parts(NOW.0, [2; 10]),
         dataset: DatasetName::new("people").unwrap(),
         dataset_version: 1,

@@ -4,15 +4,21 @@
 //! |---|---|
 //! | `catalogue` | Directory.ListNodes, Catalogue.*, Exposure.GetExposure |
 //! | `studies` | Sandbox.*, Studies.*, Releases.Run |
-//! | `owner` | Owner.* |
+//! | `grants` | Releases.Ask, Releases.ListGrants, Owner.*Grant* |
+//! | `projects` | Projects.*, Owner.*Project*, Owner.*Member |
+//! | `subjects` | Owner.MarkSubjects, Owner.Rekey, Owner.Merge |
+//! | `owner` | the rest of Owner.* |
 //! | `peer` | none: reads a server's certificate from its TLS handshake |
 //! | `status` | none: what a refusal means |
 
 mod catalogue;
+mod grants;
 mod owner;
 mod peer;
+mod projects;
 mod status;
 mod studies;
+mod subjects;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +42,7 @@ use crate::surroundings::Surroundings;
 
 pub(crate) use catalogue::ListedNode;
 pub(crate) use owner::Pinned;
-pub(crate) use studies::{Question, study_digest};
+pub(crate) use studies::{Ran, study_digest};
 
 /// How long a request's envelope is valid.
 const VALIDITY: u64 = 60 * 1000;
@@ -167,7 +173,7 @@ impl Transport {
         &self.0.around
     }
 
-    fn fresh_id(&self) -> Result<RequestId, Error> {
+    pub(crate) fn fresh_id(&self) -> Result<RequestId, Error> {
         let entropy = self.0.around.id_entropy()?;
         Ok(RequestId::from_parts(self.now().0, entropy))
     }

@@ -47,6 +47,19 @@ pub enum Error {
     /// No study with that id, or not the caller's.
     #[error("there is no such study of yours here")]
     NoStudy,
+    /// The study names no project.
+    #[error(
+        "the study names no project, the people who work on it together: add project = \"...\" to the study file"
+    )]
+    NoProject,
+    /// No grant with that id, or not the caller's.
+    #[error("there is no such grant of yours here")]
+    NoGrant,
+    /// Something that may be added to a question is not offered here.
+    #[error(
+        "this institution cannot add coverage or a count of clipped people to a release: leave coverage and count_clipped out"
+    )]
+    NotOffered,
     /// The study does not ask this node.
     #[error("the study does not name this institution")]
     NotAsked,
@@ -86,7 +99,7 @@ pub enum Error {
     Conflict,
     /// The request failed twice; its id never gets an answer.
     #[error(
-        "this release failed and was not made; what it would have added stays on the meter, and the study is suspended"
+        "this release failed and was not made; what it would have added stays on the meter, and the study or grant is suspended"
     )]
     Failed,
     /// The population is stopped.
@@ -119,6 +132,7 @@ impl From<obscura_ledger::Error> for Error {
                 Refusal::IntentOpen(_) | Refusal::IngestOverlap(_) => Error::Busy,
                 Refusal::Stopped(_) => Error::PopulationStopped,
                 Refusal::NoStudy(_) => Error::NoStudy,
+                Refusal::NoGrant(_) => Error::NoGrant,
                 Refusal::StudyDiffers(_) => Error::OtherDocument,
                 Refusal::PriceDiffers { .. } => Error::PriceChanged,
                 Refusal::NoRelease { release, .. } => Error::NoRelease(release.to_string()),

@@ -10,7 +10,7 @@ use obscura_ledger::{AccountView, DatasetVersion, DatasetView, Ledger, StudyView
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::Rho;
 use obscura_model::identity::{Party, SigningKey};
-use obscura_model::ids::{DatasetName, KeyId, PopulationName, UnixMillis};
+use obscura_model::ids::{DatasetName, KeyId, PopulationName, ProjectName, UnixMillis};
 use obscura_model::schema::Description;
 use obscura_model::study::Study;
 use obscura_model::wire;
@@ -209,6 +209,13 @@ impl Node {
         self.ledger
             .person(key)
             .map_or((None, Rho::ZERO), |p| (p.limit, p.taken))
+    }
+
+    /// Whether a person is a member of a project here.
+    #[must_use]
+    pub fn is_member(&self, project: &ProjectName, person: &KeyId) -> bool {
+        let project = self.ledger.project(project);
+        project.is_some_and(|project| project.members.contains(person))
     }
 
     /// The slots of a population; their task starts with the first release.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::node::{DatasetFace, Node};
 use crate::pipeline;
+use crate::subjects;
 
 /// What ingest did, for the owner only.
 #[derive(Debug, Clone)]
@@ -36,24 +37,51 @@ pub struct Report {
     pub subjects: u64,
     /// Rows left out because they have no subject id.
     pub rows_without_subject: u64,
+    /// Rows left out because their subject is excluded or erased.
+    pub rows_of_excluded: u64,
+}
+
+/// A dataset as the owner's message describes it.
+#[derive(Clone)]
+pub struct WantedDataset {
+    /// The text of the description file.
+    pub description: String,
+    /// The owner's statement that nobody is both in its population and in another one of the node.
+    pub apart: bool,
+    /// Ids of people who are left out. Private.
+    pub opt_out: Vec<String>,
+    /// Random bytes that hide the ids behind the message's digest.
+    pub salt: Vec<u8>,
+}
+
+/// Private: shows nothing.
+impl std::fmt::Debug for WantedDataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WantedDataset")
+    }
 }
 
 /// Registers a dataset, or a new version of one, from a description and a file in the import
 /// folder.
 pub fn add_dataset(
     node: &Node,
-    description: &str,
+    wanted: &WantedDataset,
     message: &SignedMessage,
 ) -> Result<Ingested, Error> {
-    let description = Description::from_toml(description)?;
+    let description = Description::from_toml(&wanted.description)?;
     let _alone = node.ingesting.lock().unwrap_or_else(|e| e.into_inner());
     answerable(&description)?;
     let path = node.settings.import.join(description.source_file());
     let raw = ingest::read_rows(&description, &path)?;
     declared(&description, raw.subjects())?;
-    let evidence = wire::signed_encode(message);
-    ensure_population(node, &description, evidence.clone())?;
+    let evidence = if wanted.opt_out.is_empty() {
+        wire::signed_encode(message)
+    } else {
+        subjects::evidence(message, &wanted.salt)?
+    };
+    ensure_population(node, &description, wanted.apart, evidence.clone())?;
     let population = description.population();
+    subjects::opt_out(node, population, &wanted.opt_out, evidence.clone())?;
     let secrets = node.ledger.secrets(population)?;
     let fresh = DatasetId::from_parts(node.now().0, entropy::bytes().map_err(Error::inside)?);
     let mut begun = node
@@ -63,7 +91,7 @@ pub fn add_dataset(
         subject: secrets.subject,
         rows: secrets.row,
     };
-    let rows_without_subject = raw.rows_without_id();
+    let (read, rows_without_subject) = (raw.rows(), raw.rows_without_id());
     let sorted =
         ingest::sort(raw, &description, &keys, &mut |hash| begun.index(hash)).map_err(unsorted)?;
     let rows = sorted.rows();
@@ -71,6 +99,7 @@ pub fn add_dataset(
         rows,
         subjects: begun.subjects(),
         rows_without_subject,
+        rows_of_excluded: read.saturating_sub(rows),
     };
     std::fs::create_dir_all(&node.settings.datasets).map_err(Error::inside)?;
     let file = node
@@ -129,6 +158,7 @@ fn unsorted(error: SortError<obscura_ledger::Error>) -> Error {
 fn ensure_population(
     node: &Node,
     description: &Description,
+    apart: bool,
     evidence: Vec<u8>,
 ) -> Result<(), Error> {
     let name = description.population();
@@ -151,9 +181,7 @@ fn ensure_population(
             most_subjects: description.most_subjects(),
             // At most 2^31, checked by the description.
             capacity: u32::try_from(description.index_capacity()).unwrap_or(u32::MAX),
-            // The signed description names a population of its own: the owner's statement that
-            // nobody of it is in another one here.
-            apart: true,
+            apart,
             secrets: Secrets { subject, row },
             evidence,
         },

@@ -12,50 +12,67 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obscura_ledger::{
-    Admission, AdmitRequest, AfterFailure, Authority, CommitContext, Committed, OpenIntent,
-    RequestKey, StudyView,
+    Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OpenIntent, RequestKey,
 };
 use obscura_model::answer::Answer;
-use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::DeltaCharge;
-use obscura_model::ids::{Digest, KeyId, ReleaseName, UnixMillis};
-use obscura_model::release::{Completeness, Release, RunRequest, SignedRelease};
-use obscura_model::study::Study;
+use obscura_model::ids::{Digest, UnixMillis};
+use obscura_model::release::{Authority, Completeness, Release, SignedRelease};
 use obscura_model::wire;
 use obscura_privacy::Permit;
-use obscura_query::{Contributions, PrivatePlan, PrivateTable, ValidatedQuery};
+use obscura_query::{Contributions, PrivateTable};
 
 use crate::access::Caller;
+use crate::asked::{Asked, Planned};
 use crate::entropy;
 use crate::error::Error;
 use crate::node::{DatasetFace, Node, signed_evidence};
 use crate::slots::{Outcome, Work};
 use crate::turns::{Place, Turn};
-use crate::veil::Veiled;
+use crate::veil::{Hidden, Made, Veiled};
 
-/// Runs one release of an approved study: the answer that was stored for this request, or a new
-/// one.
+/// What a request for a release is answered with.
+#[derive(Debug)]
+pub struct Answered {
+    /// The release.
+    pub release: SignedRelease,
+    /// It was made for an earlier request of this person: this one added nothing.
+    pub earlier: bool,
+}
+
+impl Answered {
+    fn to_this(release: SignedRelease) -> Self {
+        Self {
+            release,
+            earlier: false,
+        }
+    }
+}
+
+/// Runs one release of an approved study or under a grant: the answer that was stored for this
+/// request, an earlier answer of this person to the same question, or a new one.
 pub async fn release(
     node: &Arc<Node>,
     caller: Caller,
     message: SignedMessage,
     turn: Turn,
-) -> Result<SignedRelease, Error> {
+) -> Result<Answered, Error> {
     let here = node.clone();
     let prepared = tokio::task::spawn_blocking(move || prepare(here, &caller, &message, turn));
     match prepared.await.map_err(Error::inside)?? {
-        Prepared::Stored(release) => Ok(release),
+        Prepared::Stored(answered) => Ok(answered),
         Prepared::Run(run) => {
             let slots = node.slots(&run.planned.face.view.population);
-            slots.run(*run).await.map(Veiled::take)
+            let made = slots.run(*run).await;
+            made.map(|made| Answered::to_this(made.take()))
         }
     }
 }
 
 /// What a request comes to before anything is decided.
 enum Prepared {
-    Stored(SignedRelease),
+    Stored(Answered),
     Run(Box<Run>),
 }
 
@@ -65,14 +82,14 @@ fn prepare(
     message: &SignedMessage,
     turn: Turn,
 ) -> Result<Prepared, Error> {
-    let request = wire::run_request_decode(&message.body)?;
+    let asked = Asked::decode(&caller.envelope().method, &message.body)?;
     let key = RequestKey {
         person: caller.key(),
         request: caller.envelope().request_id,
     };
     let body_digest = caller.envelope().body_digest;
     if let Some(stored) = stored(&node, &key, &body_digest)? {
-        return Ok(Prepared::Stored(stored));
+        return Ok(Prepared::Stored(Answered::to_this(stored)));
     }
     // For ever the same, whatever became of study and limits since.
     match node.ledger.given_up(&key) {
@@ -80,13 +97,18 @@ fn prepare(
         Some(_) => return Err(Error::Failed),
         None => {}
     }
-    let planned = Planned::of(&node, &key.person, &request)?;
+    let planned = Planned::of(&node, &key.person, &asked)?;
+    if !asked.again()
+        && let Some(release) = earlier(&node, &key, &planned)?
+    {
+        let earlier = true;
+        return Ok(Prepared::Stored(Answered { release, earlier }));
+    }
     Ok(Prepared::Run(Box::new(Run {
         key,
         body_digest,
         length: planned.slot(&node)?,
         evidence: wire::signed_encode(message),
-        request,
         planned,
         node,
         _place: turn.rest(),
@@ -127,55 +149,31 @@ fn stored(node: &Node, key: &RequestKey, digest: &Digest) -> Result<Option<Signe
     }
 }
 
+/// The newest release of this person that answers the same question on the same version of the
+/// data. What decides is public: who asks, the plan, the version, and what was answered to this
+/// person in slots that are over.
+fn earlier(
+    node: &Node,
+    key: &RequestKey,
+    planned: &Planned,
+) -> Result<Option<SignedRelease>, Error> {
+    if !planned.may_repeat(node, &key.person) {
+        return Ok(None);
+    }
+    let Some(known) = node.veil.seen(newest(node, key, planned)) else {
+        return Ok(None);
+    };
+    let release = node.ledger.release(&known)?;
+    Ok(release.map(|committed| sign(node, committed)))
+}
+
+fn newest(node: &Node, key: &RequestKey, planned: &Planned) -> Option<RequestKey> {
+    let which = planned.face.view.which;
+    node.ledger.earlier(&key.person, &planned.digest, which)
+}
+
 fn sign(node: &Node, committed: Committed) -> SignedRelease {
     SignedRelease::sign(&node.identity.key, committed.into_body())
-}
-
-/// The public half: what would run, and on what.
-#[derive(Debug)]
-struct Planned {
-    study: Study,
-    name: ReleaseName,
-    view: StudyView,
-    face: DatasetFace,
-    canonical_sql: String,
-    plan: PrivatePlan,
-}
-
-impl Planned {
-    fn of(node: &Node, person: &KeyId, request: &RunRequest) -> Result<Self, Error> {
-        let view = node
-            .ledger
-            .study(request.study, node.now())
-            .ok_or(Error::NoStudy)?;
-        if view.scientist != *person {
-            return Err(Error::NoStudy);
-        }
-        if view.digest != request.study_digest {
-            return Err(Error::OtherDocument);
-        }
-        let study = node.study_document(&view)?;
-        let release = study
-            .release(&request.release)
-            .ok_or_else(|| Error::NoRelease(request.release.to_string()))?;
-        let face = node.dataset_version(view.dataset)?;
-        let query = ValidatedQuery::parse(&release.sql, &face.description, &CodeLists::none())?;
-        let plan = face.plan(&query, &release.accuracy)?;
-        let canonical_sql = query.canonical();
-        Ok(Self {
-            study,
-            name: request.release.clone(),
-            view,
-            face,
-            canonical_sql,
-            plan,
-        })
-    }
-
-    fn slot(&self, node: &Node) -> Result<Duration, Error> {
-        let step = u64::try_from(node.settings.slot.as_millis()).unwrap_or(u64::MAX);
-        Ok(Duration::from_millis(self.plan.slot(step)?))
-    }
 }
 
 /// One release on its way through a slot.
@@ -186,7 +184,6 @@ pub struct Run {
     body_digest: Digest,
     length: Duration,
     evidence: Vec<u8>,
-    request: RunRequest,
     planned: Planned,
     _place: Place,
 }
@@ -207,15 +204,12 @@ impl Work for Run {
             AdmitRequest {
                 key: self.key,
                 body_digest: self.body_digest,
-                authority: Authority::Study {
-                    study: self.request.study,
-                    release: self.request.release.clone(),
-                },
+                authority: self.planned.ledger_authority(),
                 dataset: self.planned.face.view.which,
                 shape: self.planned.plan.shape().clone(),
-                plan: self.planned.plan.digest(),
-                columns: Vec::new(),
-                require_complete: false,
+                plan: self.planned.digest,
+                columns: self.planned.columns.clone(),
+                require_complete: self.planned.options.require_complete,
                 delta_keys: DeltaCharge::ZERO,
                 evidence: self.evidence,
             },
@@ -234,15 +228,32 @@ impl Work for Run {
                 tracing::info!(intent, "the intent is durable");
                 let planned = self.planned;
                 // As it is now: other runs may have been made while this one waited.
-                let study = node.ledger.study(self.request.study, now);
-                let study = study.as_ref().unwrap_or(&planned.view);
-                let drawn = node.veil.draw(self.key, &self.request.release, study);
+                let drawn = node.veil.draw(Hidden {
+                    key: self.key,
+                    study: made_before(&node, &planned, now),
+                    earlier: newest(&node, &self.key, &planned),
+                });
                 let made = attempt(&node, permit, planned, now);
                 let made = made.or_else(|error| again(&node, intent, &error, now));
                 Outcome::AtEnd(made.map(|release| Veiled::until_taken(release, drawn)))
             }
         }
     }
+}
+
+/// How often a release of a study was made so far.
+fn made_before(node: &Node, planned: &Planned, now: UnixMillis) -> Option<Made> {
+    let Authority::Study { study, release, .. } = &planned.authority else {
+        return None;
+    };
+    let view = node.ledger.study(*study, now)?;
+    let mut runs = view.releases.iter();
+    let runs = runs.find(|runs| runs.release.name == *release);
+    Some(Made {
+        study: *study,
+        release: release.clone(),
+        committed: runs.map_or(0, |runs| runs.committed),
+    })
 }
 
 /// A run that failed: once more, then never again.
@@ -271,9 +282,11 @@ fn log_failure(intent: u64, error: &Error) {
 }
 
 fn rerun(node: &Arc<Node>, intent: &OpenIntent, now: UnixMillis) -> Result<SignedRelease, Error> {
+    let person = &intent.intent.key.person;
     let message = signed_evidence(&intent.intent.evidence)?;
-    let request = wire::run_request_decode(&message.body)?;
-    let planned = Planned::of(node, &intent.intent.key.person, &request)?;
+    let envelope = message.open_document(person).map_err(Error::inside)?;
+    let asked = Asked::decode(&envelope.method, &message.body)?;
+    let planned = Planned::of(node, person, &asked)?;
     let permit = node
         .ledger
         .rerun(intent.index, planned.plan.shape().clone(), now)?;
@@ -301,11 +314,13 @@ fn make(
     now: UnixMillis,
 ) -> Result<SignedRelease, Error> {
     let Planned {
-        study,
-        name,
-        view,
+        authority,
+        permission: _,
         face,
         canonical_sql,
+        columns: _,
+        options,
+        digest: _,
         plan,
     } = planned;
     let path = node.settings.datasets.join(file_name(&face));
@@ -337,9 +352,8 @@ fn make(
             requester: intent.key.person,
             request_id: intent.key.request,
             request_digest: intent.body_digest,
-            study_id: study.id(),
-            study_digest: view.digest,
-            release: name,
+            authority,
+            options,
             dataset_id: face.view.which.id,
             dataset: face.view.name.clone(),
             dataset_version: face.view.which.version,

@@ -5,7 +5,8 @@
 //! | Catalogue | `catalogue` | enrolled scientists, owners |
 //! | Sandbox | `sandbox` | enrolled scientists, owners |
 //! | Studies | `studies` | enrolled scientists, owners |
-//! | Releases | `releases` | the scientist whose study was approved |
+//! | Projects | `projects` | enrolled scientists |
+//! | Releases | `releases` | the members whose study was approved, the scientist of a grant |
 //! | Exposure | `exposure` | enrolled scientists, owners |
 //! | Owner | `owner` | owners |
 
@@ -13,6 +14,7 @@ mod catalogue;
 mod encode;
 mod exposure;
 mod owner;
+mod projects;
 mod releases;
 mod sandbox;
 mod status;

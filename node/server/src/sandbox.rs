@@ -1,18 +1,19 @@
 //! Trying things out: mock runs and previews. Nothing here can reach a private row: the types that
 //! hold them are not named in this file.
 
+use obscura_ledger::Refusal;
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Answer, Shape};
-use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Rho, epsilon};
 use obscura_model::ids::KeyId;
-use obscura_model::text::SqlText;
+use obscura_model::study::ReleaseOptions;
 use obscura_privacy::admission::{self, Account, Scope};
 use obscura_query::{PrivatePlan, ValidatedQuery, mock};
 
 use crate::entropy;
 use crate::error::Error;
 use crate::node::{DatasetFace, Node};
+use crate::question::{Posed, Question};
 
 /// What a release would be, from public values alone.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Preview {
     pub scientist: (Option<Rho>, Rho),
     /// Why it would not be admitted now, if so.
     pub refusal: Option<String>,
+    /// What to look at twice, from public hints only.
+    pub warnings: Vec<String>,
 }
 
 /// One question on invented rows.
@@ -48,33 +51,30 @@ pub struct MockRun {
     pub noisy: Answer,
 }
 
-/// Previews a query for a caller.
+/// Previews a question for a caller.
 pub fn preview(
     node: &Node,
     caller: &KeyId,
-    dataset: &str,
-    sql: &SqlText,
-    accuracy: &AccuracyRequest,
+    face: DatasetFace,
+    question: Question<'_>,
 ) -> Result<Preview, Error> {
-    let planned = plan(node, dataset, sql, accuracy)?;
-    describe(node, caller, &planned, accuracy)
+    let posed = question.pose(&face)?;
+    describe(node, caller, &face, question, &posed)
 }
 
-/// Runs a query on mock rows made from the description and `seed`.
+/// Runs a question on mock rows made from the description and `seed`.
 pub fn run_mock(
     node: &Node,
     caller: &KeyId,
-    dataset: &str,
-    sql: &SqlText,
-    accuracy: &AccuracyRequest,
+    face: DatasetFace,
+    question: Question<'_>,
     seed: u64,
 ) -> Result<MockRun, Error> {
-    let planned = plan(node, dataset, sql, accuracy)?;
-    let preview = describe(node, caller, &planned, accuracy)?;
-    let (face, _, plan) = planned;
-    let rows = mock::rows_for(&plan, &face.description, seed);
+    let posed = question.pose(&face)?;
+    let preview = describe(node, caller, &face, question, &posed)?;
+    let rows = mock::rows_for(&posed.plan, &face.description, seed);
     let mut noise = entropy::batch().map_err(Error::inside)?;
-    let answer = mock::run(&plan, &rows, &mut noise).map_err(Error::inside)?;
+    let answer = mock::run(&posed.plan, &rows, &mut noise).map_err(Error::inside)?;
     Ok(MockRun {
         preview,
         exact: answer.exact,
@@ -82,26 +82,14 @@ pub fn run_mock(
     })
 }
 
-type Planned = (DatasetFace, ValidatedQuery, PrivatePlan);
-
-fn plan(
-    node: &Node,
-    dataset: &str,
-    sql: &SqlText,
-    accuracy: &AccuracyRequest,
-) -> Result<Planned, Error> {
-    let face = node.dataset(dataset)?;
-    let query = ValidatedQuery::parse(sql, &face.description, &CodeLists::none())?;
-    let plan = face.plan(&query, accuracy)?;
-    Ok((face, query, plan))
-}
-
 fn describe(
     node: &Node,
     caller: &KeyId,
-    (face, query, plan): &Planned,
-    accuracy: &AccuracyRequest,
+    face: &DatasetFace,
+    question: Question<'_>,
+    posed: &Posed,
 ) -> Result<Preview, Error> {
+    let Posed { query, plan } = posed;
     let step = u64::try_from(node.settings.slot.as_millis()).unwrap_or(u64::MAX);
     let scientist = node.scientist_share(caller);
     Ok(Preview {
@@ -109,11 +97,13 @@ fn describe(
         price: plan.price(),
         epsilon: epsilon(plan.price(), face.description.delta()),
         canonical_sql: query.canonical(),
-        words: words(face, query, plan, accuracy),
+        words: words(face, query, plan, question.accuracy),
         slot_ms: plan.slot(step)?,
         dataset: face.clone(),
         scientist,
-        refusal: refusal(face, plan.shape(), scientist),
+        refusal: refusal(face, plan.shape(), scientist, question.options),
+        // The language has no hints to warn from yet.
+        warnings: Vec::new(),
     })
 }
 
@@ -139,7 +129,12 @@ fn words(
 }
 
 /// What admission would say to a release of this shape now.
-fn refusal(face: &DatasetFace, shape: &Shape, scientist: (Option<Rho>, Rho)) -> Option<String> {
+fn refusal(
+    face: &DatasetFace,
+    shape: &Shape,
+    scientist: (Option<Rho>, Rho),
+    options: ReleaseOptions,
+) -> Option<String> {
     let mut accounts = Vec::new();
     let (mut largest, mut smallest) = (Rho::from_nano(u64::MAX), Rho::from_nano(u64::MAX));
     for account in &face.accounts {
@@ -170,7 +165,11 @@ fn refusal(face: &DatasetFace, shape: &Shape, scientist: (Option<Rho>, Rho)) -> 
         scientist_limit,
         accounts: &accounts,
     };
-    admission::admit(&request)
-        .err()
-        .map(|refusal| refusal.to_string())
+    match admission::admit(&request) {
+        Err(refusal) => Some(refusal.to_string()),
+        Ok(decision) if options.require_complete && !decision.nobody_dropped => {
+            Some(Refusal::NotComplete.to_string())
+        }
+        Ok(_) => None,
+    }
 }

@@ -11,6 +11,7 @@ use obscura_wire::tls::{self, Credentials};
 use obscura_wire::v1::catalogue_server::CatalogueServer;
 use obscura_wire::v1::exposure_server::ExposureServer;
 use obscura_wire::v1::owner_server::OwnerServer;
+use obscura_wire::v1::projects_server::ProjectsServer;
 use obscura_wire::v1::releases_server::ReleasesServer;
 use obscura_wire::v1::sandbox_server::SandboxServer;
 use obscura_wire::v1::studies_server::StudiesServer;
@@ -31,6 +32,7 @@ struct Dispatch {
     catalogue: CatalogueServer<Services>,
     sandbox: SandboxServer<Services>,
     studies: StudiesServer<Services>,
+    projects: ProjectsServer<Services>,
     releases: ReleasesServer<Services>,
     exposure: ExposureServer<Services>,
     owner: OwnerServer<Services>,
@@ -47,6 +49,7 @@ impl Dispatch {
             catalogue: CatalogueServer::new(services.clone()).max_decoding_message_size(most),
             sandbox: SandboxServer::new(services.clone()).max_decoding_message_size(most),
             studies: StudiesServer::new(services.clone()).max_decoding_message_size(most),
+            projects: ProjectsServer::new(services.clone()).max_decoding_message_size(most),
             releases: ReleasesServer::new(services.clone()).max_decoding_message_size(most),
             exposure: ExposureServer::new(services.clone()).max_decoding_message_size(most),
             owner: OwnerServer::new(services).max_decoding_message_size(most),
@@ -70,6 +73,7 @@ impl Service<Request<Body>> for Dispatch {
             CatalogueServer::<Services>::NAME => Box::pin(self.catalogue.clone().oneshot(request)),
             SandboxServer::<Services>::NAME => Box::pin(self.sandbox.clone().oneshot(request)),
             StudiesServer::<Services>::NAME => Box::pin(self.studies.clone().oneshot(request)),
+            ProjectsServer::<Services>::NAME => Box::pin(self.projects.clone().oneshot(request)),
             ReleasesServer::<Services>::NAME => Box::pin(self.releases.clone().oneshot(request)),
             ExposureServer::<Services>::NAME => Box::pin(self.exposure.clone().oneshot(request)),
             OwnerServer::<Services>::NAME => Box::pin(self.owner.clone().oneshot(request)),

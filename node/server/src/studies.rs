@@ -2,18 +2,17 @@
 
 use obscura_ledger::{Decision, NewStudy, StudyRelease, StudyView};
 use obscura_model::answer::Shape;
-use obscura_model::codelist::CodeLists;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::{DeltaCharge, Rho};
-use obscura_model::ids::{DatasetId, Digest, KeyId, ProjectName, StudyId};
-use obscura_model::study::{Study, StudyState, Verdict};
+use obscura_model::ids::{DatasetId, Digest, KeyId, StudyId};
+use obscura_model::study::{ReleaseOptions, Study, StudyState, UNNAMED_PROJECT, Verdict};
 use obscura_model::wire;
-use obscura_query::{PrivatePlan, ValidatedQuery};
 
 use crate::access::Caller;
 use crate::error::Error;
 use crate::limits;
 use crate::node::{DatasetFace, Node};
+use crate::question::{Posed, Question};
 
 /// A study's state here with its title, as its scientist and the owner see it.
 #[derive(Debug, Clone)]
@@ -39,6 +38,8 @@ pub struct Review {
     pub dataset: DatasetFace,
     /// What to look at twice.
     pub warnings: Vec<String>,
+    /// Its code lists.
+    pub code_lists: Vec<ReviewedCodeList>,
 }
 
 /// One release of a study under review.
@@ -56,6 +57,21 @@ pub struct ReviewedRelease {
     pub price: Rho,
     /// How many runs.
     pub times: u32,
+    /// What is added to the question.
+    pub options: ReleaseOptions,
+}
+
+/// A code list of a study under review.
+#[derive(Debug, Clone)]
+pub struct ReviewedCodeList {
+    /// How queries name it.
+    pub reference: String,
+    /// Its title.
+    pub title: String,
+    /// How many codes it has.
+    pub codes: usize,
+    /// The author's name if enrolled here, otherwise the key.
+    pub author: String,
 }
 
 /// What an owner decided, as their message says it.
@@ -97,6 +113,9 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             Err(Error::Conflict)
         };
     }
+    if study.project().as_str() == UNNAMED_PROJECT {
+        return Err(Error::NoProject);
+    }
     few_undecided(node, caller)?;
     let dataset = node.dataset(study.dataset().as_str())?;
     let missing = study.terms().missing(dataset.description.required_terms());
@@ -111,11 +130,11 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
     let releases: Vec<_> = planned(&study, &dataset)?
         .into_iter()
         .zip(study.releases())
-        .map(|((_, plan), release)| StudyRelease {
+        .map(|(posed, release)| StudyRelease {
             name: release.name.clone(),
-            price: plan.price(),
+            price: posed.plan.price(),
             times: release.times,
-            require_complete: false,
+            require_complete: release.options.require_complete,
             delta_keys: DeltaCharge::ZERO,
         })
         .collect();
@@ -125,7 +144,7 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             id: study.id(),
             digest,
             scientist: caller.key(),
-            project: own_project(&caller.key())?,
+            project: study.project().clone(),
             dataset: dataset.view.which,
             releases,
             expires,
@@ -136,34 +155,31 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
     own(node, caller, study.id())
 }
 
-/// The project of a study that names none: its scientist's own.
-fn own_project(scientist: &KeyId) -> Result<ProjectName, Error> {
-    let name = format!("unnamed-{:.32}", scientist.to_string());
-    ProjectName::new(&name).map_err(Error::inside)
-}
-
-fn planned(
-    study: &Study,
-    dataset: &DatasetFace,
-) -> Result<Vec<(ValidatedQuery, PrivatePlan)>, Error> {
-    let plan = |release: &obscura_model::study::StudyRelease| {
-        let query = ValidatedQuery::parse(&release.sql, &dataset.description, &CodeLists::none())?;
-        let plan = dataset.plan(&query, &release.accuracy)?;
-        Ok((query, plan))
-    };
+fn planned(study: &Study, dataset: &DatasetFace) -> Result<Vec<Posed>, Error> {
     let named = |release: &obscura_model::study::StudyRelease| {
-        plan(release).map_err(|refusal| Error::StudyQuery {
-            release: release.name.to_string(),
-            refusal,
+        let posed = Question::of(study, release).pose(dataset);
+        posed.map_err(|error| match error {
+            Error::Query(refusal) => Error::StudyQuery {
+                release: release.name.to_string(),
+                refusal,
+            },
+            other => other,
         })
     };
     study.releases().iter().map(named).collect()
 }
 
-/// A study that the caller may see: their own, or any for the owner.
+/// Whether the caller may see a study: the owner, its submitter, and the members of its project.
+fn may_see(node: &Node, caller: &Caller, view: &StudyView) -> bool {
+    caller.is_owner()
+        || view.scientist == caller.key()
+        || node.is_member(&view.project, &caller.key())
+}
+
+/// A study that the caller may see: one of their projects, or any for the owner.
 pub fn own(node: &Node, caller: &Caller, id: StudyId) -> Result<StudyFace, Error> {
     let view = node.ledger.study(id, node.now()).ok_or(Error::NoStudy)?;
-    if !caller.is_owner() && view.scientist != caller.key() {
+    if !may_see(node, caller, &view) {
         return Err(Error::NoStudy);
     }
     let study = node.study_document(&view)?;
@@ -173,7 +189,7 @@ pub fn own(node: &Node, caller: &Caller, id: StudyId) -> Result<StudyFace, Error
 
 /// All studies that the caller may see, in the order of submission.
 pub fn all(node: &Node, caller: &Caller) -> Result<Vec<StudyFace>, Error> {
-    let mine = |v: &StudyView| caller.is_owner() || v.scientist == caller.key();
+    let mine = |v: &StudyView| may_see(node, caller, v);
     let views = node.ledger.studies(node.now()).into_iter().filter(mine);
     views
         .map(|view| {
@@ -215,25 +231,41 @@ pub fn review(node: &Node, caller: &Caller, id: StudyId) -> Result<Review, Error
     let releases: Vec<_> = planned(&face.study, &dataset)?
         .into_iter()
         .zip(face.study.releases())
-        .map(|((query, plan), release)| ReviewedRelease {
+        .map(|(Posed { query, plan }, release)| ReviewedRelease {
             name: release.name.to_string(),
             words: query.in_words(),
             canonical_sql: query.canonical(),
             shape: plan.shape().clone(),
             price: plan.price(),
             times: release.times,
+            options: release.options,
         })
         .collect();
     let price = total(&face.view)?;
     let warnings = warnings(node, &face, &dataset, &releases, price);
     Ok(Review {
         scientist: scientist_name(node, &face.view.scientist),
+        code_lists: code_lists(node, &face.study),
         face,
         releases,
         price,
         dataset,
         warnings,
     })
+}
+
+fn code_lists(node: &Node, study: &Study) -> Vec<ReviewedCodeList> {
+    let one = |signed: &obscura_model::codelist::SignedCodeList| {
+        let (list, author) = (signed.list(), signed.author());
+        let person = node.ledger.person(&author);
+        ReviewedCodeList {
+            reference: list.reference(),
+            title: list.title().to_owned(),
+            codes: list.codes().len(),
+            author: person.map_or_else(|| author.to_string(), |p| p.name.to_string()),
+        }
+    };
+    study.code_lists().iter().map(one).collect()
 }
 
 /// Refuses one more study of a scientist who has many before the owner already.
@@ -293,6 +325,18 @@ fn warnings(
             warnings
                 .push("a release is above a quarter of the limit and will be refused".to_owned());
         }
+    }
+    let project = node.ledger.project(face.study.project());
+    match project.map(|p| (p.limit, p.taken)) {
+        Some((Some(limit), taken)) if price > limit.saturating_sub(taken) => {
+            warnings.push("it is over the limit of its project".to_owned());
+        }
+        Some((None, _)) => warnings.push(
+            "no limit is set for its project or for every scientist: nothing can be released \
+             until you set one"
+                .to_owned(),
+        ),
+        Some((Some(_), _)) | None => {}
     }
     if let (Some(limit), used) = node.scientist_share(&face.view.scientist)
         && price > limit.saturating_sub(used)

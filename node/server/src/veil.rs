@@ -15,12 +15,26 @@ use obscura_model::study::StudyState;
 #[derive(Debug, Clone, Default)]
 pub struct Veil(Arc<Mutex<BTreeMap<RequestKey, Hidden>>>);
 
+/// What a release that is under way must not change yet.
 #[derive(Debug)]
-struct Hidden {
-    study: StudyId,
-    release: ReleaseName,
-    /// How often the release had been made before.
-    committed: u32,
+pub struct Hidden {
+    /// The request that it answers.
+    pub key: RequestKey,
+    /// The study that it is made for, if it is one's.
+    pub study: Option<Made>,
+    /// The request whose answer was this person's newest to the same question before.
+    pub earlier: Option<RequestKey>,
+}
+
+/// How often a release of a study had been made before.
+#[derive(Debug)]
+pub struct Made {
+    /// The study.
+    pub study: StudyId,
+    /// Its release.
+    pub release: ReleaseName,
+    /// How often.
+    pub committed: u32,
 }
 
 /// Hides one release until it is dropped.
@@ -61,20 +75,25 @@ impl<A> Veiled<A> {
 }
 
 impl Veil {
-    /// Hides the release that `key` is about to make for the study as it is now.
-    pub fn draw(&self, key: RequestKey, release: &ReleaseName, study: &StudyView) -> Drawn {
-        let mut runs = study.releases.iter();
-        let runs = runs.find(|runs| runs.release.name == *release);
-        let hidden = Hidden {
-            study: study.id,
-            release: release.clone(),
-            committed: runs.map_or(0, |runs| runs.committed),
-        };
+    /// Hides the release that is about to be made.
+    pub fn draw(&self, hidden: Hidden) -> Drawn {
+        let key = hidden.key;
         self.hidden().insert(key, hidden);
         Drawn {
             veil: self.clone(),
             key,
         }
+    }
+
+    /// The newest answer to a question as it may be seen: without those under way.
+    pub fn seen(&self, newest: Option<RequestKey>) -> Option<RequestKey> {
+        let hidden = self.hidden();
+        let mut newest = newest;
+        // Each was made after the one behind it, so this ends.
+        while let Some(under_way) = newest.and_then(|key| hidden.get(&key)) {
+            newest = under_way.earlier;
+        }
+        newest
     }
 
     /// Whether the answer to this request must not be seen yet.
@@ -84,10 +103,12 @@ impl Veil {
 
     /// The study as it may be seen.
     pub fn over(&self, mut study: StudyView, now: UnixMillis) -> StudyView {
-        for hidden in self.hidden().values().filter(|h| h.study == study.id) {
+        let hidden = self.hidden();
+        let made = hidden.values().filter_map(|h| h.study.as_ref());
+        for made in made.filter(|made| made.study == study.id) {
             let mut runs = study.releases.iter_mut();
-            if let Some(runs) = runs.find(|runs| runs.release.name == hidden.release) {
-                runs.committed = runs.committed.min(hidden.committed);
+            if let Some(runs) = runs.find(|runs| runs.release.name == made.release) {
+                runs.committed = runs.committed.min(made.committed);
             }
             // The last run of a study completes it.
             study.state = match study.state {
@@ -108,5 +129,37 @@ impl Veil {
 impl Drop for Drawn {
     fn drop(&mut self) {
         self.veil.hidden().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_model::ids::{KeyId, RequestId};
+
+    #[test]
+    fn an_answer_under_way_hides_behind_the_one_before_it() {
+        let key = |number: u8| RequestKey {
+            person: KeyId::new([1; 32]),
+            request: RequestId::from_parts(1, [number; 10]),
+        };
+        let veil = Veil::default();
+        let hide = |number, earlier| {
+            veil.draw(Hidden {
+                key: key(number),
+                study: None,
+                earlier,
+            })
+        };
+        let first = hide(2, Some(key(1)));
+        let second = hide(3, Some(key(2)));
+        assert_eq!(veil.seen(Some(key(3))), Some(key(1)));
+        drop(first);
+        assert_eq!(veil.seen(Some(key(3))), Some(key(2)));
+        drop(second);
+        assert_eq!(veil.seen(Some(key(3))), Some(key(3)));
+        let alone = hide(4, None);
+        assert_eq!(veil.seen(Some(key(4))), None);
+        drop(alone);
     }
 }

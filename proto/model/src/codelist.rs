@@ -4,12 +4,16 @@
 //! digits or more of the SHA-256 of the list's text, so that what was signed and approved is what
 //! runs.
 
+mod signed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::ids::Digest;
 use crate::schema::place;
+
+pub use signed::{InvalidSignedCodeList, SignedCodeList};
 
 /// The most codes of one list.
 pub const MOST_CODES: usize = 10_000;

@@ -178,6 +178,13 @@ name_id!(
     "a release"
 );
 
+impl ReleaseName {
+    /// The name of a release that was asked under a grant: `ask-` and hexadecimal digits.
+    pub(crate) fn asked(digits: &str) -> Self {
+        Self(format!("ask-{digits}"))
+    }
+}
+
 macro_rules! bytes32 {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*

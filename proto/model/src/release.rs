@@ -1,11 +1,16 @@
 //! What a node signs: a release, to whom, under what, and where its journal has it.
 
+use crate::accuracy::AccuracyRequest;
 use crate::answer::Answer;
+use crate::codelist::SignedCodeList;
 use crate::exposure::Rho;
 use crate::identity::{self, SigningKey};
 use crate::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
+    DatasetId, DatasetName, Digest, GrantId, KeyId, PartyName, ReleaseName, RequestId, StudyId,
+    UnixMillis,
 };
+use crate::study::ReleaseOptions;
+use crate::text::SqlText;
 
 /// What a scientist asks to run: one release of an approved study.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,46 @@ pub struct RunRequest {
     pub study_digest: Digest,
     /// Which of its releases.
     pub release: ReleaseName,
+    /// Make a new release even if the same question has an answer already.
+    pub again: bool,
+}
+
+/// What a scientist asks under a standing grant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskRequest {
+    /// The dataset's name at the node.
+    pub dataset: DatasetName,
+    /// The grant.
+    pub grant: GrantId,
+    /// The question.
+    pub sql: SqlText,
+    /// How accurate.
+    pub accuracy: AccuracyRequest,
+    /// What is added to the question.
+    pub options: ReleaseOptions,
+    /// The code lists that it names.
+    pub code_lists: Vec<SignedCodeList>,
+    /// As in [`RunRequest::again`].
+    pub again: bool,
+}
+
+/// What allowed a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// An approved study.
+    Study {
+        /// The study.
+        study: StudyId,
+        /// Digest of its document.
+        digest: Digest,
+        /// The release's name in it.
+        release: ReleaseName,
+    },
+    /// A standing grant.
+    Grant {
+        /// The grant.
+        grant: GrantId,
+    },
 }
 
 /// Whether the limits can have kept anybody out, known from public meters alone.
@@ -40,12 +85,10 @@ pub struct Release {
     pub request_id: RequestId,
     /// Digest of the request's body.
     pub request_digest: Digest,
-    /// The study it was approved in.
-    pub study_id: StudyId,
-    /// Digest of the study's document.
-    pub study_digest: Digest,
-    /// The release's name in the study.
-    pub release: ReleaseName,
+    /// What allowed it.
+    pub authority: Authority,
+    /// What was added to the question.
+    pub options: ReleaseOptions,
     /// The dataset.
     pub dataset_id: DatasetId,
     /// Its name.
@@ -69,6 +112,22 @@ pub struct Release {
     /// The time of its record in the journal: when its run began. When it ended would tell how long
     /// private rows took.
     pub committed: UnixMillis,
+}
+
+impl Release {
+    /// How files and pictures name it: by its name in the study; under a grant `ask-` and the
+    /// first eight digits of the canonical query's SHA-256, so that the same question has the same
+    /// name at every institution.
+    #[must_use]
+    pub fn label(&self) -> ReleaseName {
+        match &self.authority {
+            Authority::Study { release, .. } => release.clone(),
+            Authority::Grant { .. } => {
+                let digest = Digest::of(self.canonical_sql.as_bytes()).to_string();
+                ReleaseName::asked(digest.get(..8).unwrap_or_default())
+            }
+        }
+    }
 }
 
 const DOMAIN: &str = "obscura.v1 release";

@@ -6,7 +6,8 @@ mod file;
 use std::collections::BTreeSet;
 
 use crate::accuracy::AccuracyRequest;
-use crate::ids::{DatasetName, KeyId, PartyName, ReleaseName, StudyId, UnixMillis};
+use crate::codelist::SignedCodeList;
+use crate::ids::{DatasetName, KeyId, PartyName, ProjectName, ReleaseName, StudyId, UnixMillis};
 use crate::schema::StudyTerm;
 use crate::text::SqlText;
 
@@ -51,6 +52,34 @@ impl Terms {
     }
 }
 
+/// What a scientist can add to a question. All of it is public, signed and approved with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseOptions {
+    /// Run only while the public meters prove that nobody is left out.
+    pub require_complete: bool,
+    /// One more vector, priced and counted for everybody: how many people of the dataset
+    /// contributed.
+    pub coverage: bool,
+    /// One more vector, priced and counted for everybody: how many people were clipped or
+    /// truncated.
+    pub count_clipped: bool,
+}
+
+impl ReleaseOptions {
+    /// Nothing added, and people may be missing: what the first form of documents meant.
+    pub const NONE: Self = Self {
+        require_complete: false,
+        coverage: false,
+        count_clipped: false,
+    };
+
+    /// What a study file means that says nothing: complete answers, nothing added.
+    pub const PROPOSED: Self = Self {
+        require_complete: true,
+        ..Self::NONE
+    };
+}
+
 /// One release that a study asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyRelease {
@@ -62,6 +91,8 @@ pub struct StudyRelease {
     pub accuracy: AccuracyRequest,
     /// How many request ids may run it, each priced in full: 1 to 1,000.
     pub times: u32,
+    /// What is added to the question.
+    pub options: ReleaseOptions,
 }
 
 /// One institution that a study asks.
@@ -73,17 +104,38 @@ pub struct Institution {
     pub key: KeyId,
 }
 
+/// What a study says; [`Study::new`] checks it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyContent {
+    /// Chosen by the scientist; the same at every institution.
+    pub id: StudyId,
+    /// The people who work on it together; the same name at every institution.
+    pub project: ProjectName,
+    /// The question: 1 to 2,000 characters.
+    pub title: String,
+    /// Why it is asked, in the scientist's words: 1 to 2,000 characters.
+    pub purpose: String,
+    /// Under what terms.
+    pub terms: Terms,
+    /// The dataset's name at every institution.
+    pub dataset: DatasetName,
+    /// The code lists that its queries name, each once: at most [`MOST_CODE_LISTS`].
+    pub code_lists: Vec<SignedCodeList>,
+    /// What is asked for: 1 to 100 releases of different names.
+    pub releases: Vec<StudyRelease>,
+    /// Who is asked: 1 to 1,000, each once.
+    pub institutions: Vec<Institution>,
+}
+
 /// A checked study. The same document goes to every institution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Study {
-    id: StudyId,
-    title: String,
-    purpose: String,
-    terms: Terms,
-    dataset: DatasetName,
-    releases: Vec<StudyRelease>,
-    institutions: Vec<Institution>,
-}
+pub struct Study(StudyContent);
+
+/// The most code lists of one study.
+pub const MOST_CODE_LISTS: usize = 20;
+
+/// The project of studies from before there were projects. No new study may name it.
+pub const UNNAMED_PROJECT: &str = "unnamed";
 
 /// Why a study was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,107 +161,92 @@ pub enum InvalidStudy {
     /// A term is too long.
     #[error("{0} must have at most 500 characters")]
     Term(&'static str),
+    /// A code list stands twice, or there are too many.
+    #[error("a study has at most 20 code lists, each once")]
+    CodeLists,
 }
 
 impl Study {
     /// Checks the rules of a study.
-    pub fn new(
-        id: StudyId,
-        title: String,
-        purpose: String,
-        terms: Terms,
-        dataset: DatasetName,
-        releases: Vec<StudyRelease>,
-        institutions: Vec<Institution>,
-    ) -> Result<Self, InvalidStudy> {
-        for (what, text) in [("title", &title), ("purpose", &purpose)] {
+    pub fn new(content: StudyContent) -> Result<Self, InvalidStudy> {
+        for (what, text) in [("title", &content.title), ("purpose", &content.purpose)] {
             if text.trim().is_empty() || text.chars().count() > 2000 {
                 return Err(InvalidStudy::Text(what));
             }
         }
-        for term in StudyTerm::ALL {
-            if terms.get(term).chars().count() > 500 {
-                return Err(InvalidStudy::Term(term.as_str()));
-            }
-        }
-        if !terms.end_date.is_empty() && UnixMillis::end_of_day(&terms.end_date).is_none() {
-            return Err(InvalidStudy::EndDate(
-                terms.end_date.chars().take(20).collect(),
-            ));
-        }
-        if !(1..=100).contains(&releases.len()) {
-            return Err(InvalidStudy::Releases(releases.len()));
-        }
-        let mut names = BTreeSet::new();
-        for release in &releases {
-            if !names.insert(&release.name) {
-                return Err(InvalidStudy::Twice(release.name.clone()));
-            }
-            if !(1..=1000).contains(&release.times) {
-                return Err(InvalidStudy::Times(release.name.clone()));
-            }
-        }
+        check_terms(&content.terms)?;
+        check_releases(&content.releases)?;
+        let institutions = &content.institutions;
         let keys: BTreeSet<_> = institutions.iter().map(|i| i.key).collect();
         if !(1..=1000).contains(&institutions.len()) || keys.len() != institutions.len() {
             return Err(InvalidStudy::Institutions);
         }
-        Ok(Self {
-            id,
-            title,
-            purpose,
-            terms,
-            dataset,
-            releases,
-            institutions,
-        })
+        let lists = &content.code_lists;
+        let references: BTreeSet<_> = lists.iter().map(|l| l.list().reference()).collect();
+        if lists.len() > MOST_CODE_LISTS || references.len() != lists.len() {
+            return Err(InvalidStudy::CodeLists);
+        }
+        Ok(Self(content))
     }
 
     /// Chosen by the scientist; the same at every institution.
     #[must_use]
     pub fn id(&self) -> StudyId {
-        self.id
+        self.0.id
+    }
+
+    /// The people who work on it together.
+    #[must_use]
+    pub fn project(&self) -> &ProjectName {
+        &self.0.project
     }
 
     /// The question.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.title
+        &self.0.title
     }
 
     /// Why it is asked, in the scientist's words.
     #[must_use]
     pub fn purpose(&self) -> &str {
-        &self.purpose
+        &self.0.purpose
     }
 
     /// Under what terms.
     #[must_use]
     pub fn terms(&self) -> &Terms {
-        &self.terms
+        &self.0.terms
     }
 
     /// The dataset's name at every institution.
     #[must_use]
     pub fn dataset(&self) -> &DatasetName {
-        &self.dataset
+        &self.0.dataset
+    }
+
+    /// The code lists that its queries name.
+    #[must_use]
+    pub fn code_lists(&self) -> &[SignedCodeList] {
+        &self.0.code_lists
     }
 
     /// What is asked for.
     #[must_use]
     pub fn releases(&self) -> &[StudyRelease] {
-        &self.releases
+        &self.0.releases
     }
 
     /// Finds a release by name.
     #[must_use]
     pub fn release(&self, name: &ReleaseName) -> Option<&StudyRelease> {
-        self.releases.iter().find(|r| r.name == *name)
+        self.0.releases.iter().find(|r| r.name == *name)
     }
 
     /// Who is asked.
     #[must_use]
     pub fn institutions(&self) -> &[Institution] {
-        &self.institutions
+        &self.0.institutions
     }
 
     /// When it expires: at the end of its last day, or a year after `submitted` if it states
@@ -217,9 +254,39 @@ impl Study {
     #[must_use]
     pub fn expires(&self, submitted: UnixMillis) -> UnixMillis {
         const YEAR: u64 = 365 * 86_400_000;
-        UnixMillis::end_of_day(&self.terms.end_date)
+        UnixMillis::end_of_day(&self.0.terms.end_date)
             .unwrap_or(UnixMillis(submitted.0.saturating_add(YEAR)))
     }
+}
+
+fn check_terms(terms: &Terms) -> Result<(), InvalidStudy> {
+    for term in StudyTerm::ALL {
+        if terms.get(term).chars().count() > 500 {
+            return Err(InvalidStudy::Term(term.as_str()));
+        }
+    }
+    if !terms.end_date.is_empty() && UnixMillis::end_of_day(&terms.end_date).is_none() {
+        return Err(InvalidStudy::EndDate(
+            terms.end_date.chars().take(20).collect(),
+        ));
+    }
+    Ok(())
+}
+
+fn check_releases(releases: &[StudyRelease]) -> Result<(), InvalidStudy> {
+    if !(1..=100).contains(&releases.len()) {
+        return Err(InvalidStudy::Releases(releases.len()));
+    }
+    let mut names = BTreeSet::new();
+    for release in releases {
+        if !names.insert(&release.name) {
+            return Err(InvalidStudy::Twice(release.name.clone()));
+        }
+        if !(1..=1000).contains(&release.times) {
+            return Err(InvalidStudy::Times(release.name.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// Where a study is at one institution.

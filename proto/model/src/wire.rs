@@ -3,6 +3,8 @@
 
 mod answer;
 mod document;
+mod question;
+mod release;
 
 use obscura_wire::v1;
 use prost::Message as _;
@@ -15,12 +17,16 @@ pub use answer::{
     shape_from, shape_to,
 };
 pub use document::{
-    decode_release, encode_release, run_request_decode, run_request_encode, signed_release_from,
-    signed_release_to, state_from, state_to, study_decode, study_encode, study_from, study_to,
-    verdict_from, verdict_to,
+    state_from, state_to, study_decode, study_encode, study_from, study_to, verdict_from,
+    verdict_to,
+};
+pub use question::{code_lists_from, code_lists_to, options_from, options_to};
+pub use release::{
+    ask_request_decode, ask_request_encode, decode_release, encode_release, run_request_decode,
+    run_request_encode, signed_release_from, signed_release_to,
 };
 
-/// The version of the forms of envelope, study and release.
+/// The version of the form of envelopes.
 const VERSION: u32 = 1;
 
 pub(crate) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {

@@ -88,7 +88,8 @@ impl<'a> Attacker<'a> {
 
     async fn run(&self, study: &Study, id: u8) -> Result<SignedRelease, (Code, String)> {
         let answer = self.call(RUN, id, run_body(study)).await?;
-        let signed = v1::SignedRelease::decode(answer.body.as_slice()).unwrap();
+        let answer = v1::RunResponse::decode(answer.body.as_slice()).unwrap();
+        let signed = answer.release.unwrap();
         Ok(SignedRelease {
             body: signed.body,
             signature: signed.signature,
@@ -105,6 +106,7 @@ fn preview(sql: &str, way: v1::accuracy::Way) -> v1::PreviewRequest {
             whole,
             outputs: Vec::new(),
         }),
+        ..v1::PreviewRequest::default()
     }
 }
 
@@ -113,6 +115,7 @@ fn run_body(study: &Study) -> Vec<u8> {
         study: study.id(),
         study_digest: Digest::of(&wire::study_encode(study)),
         release: release_name("n").unwrap(),
+        again: true,
     })
 }
 

@@ -115,6 +115,7 @@ async fn answers(dataset: Dataset, mode: Mode) -> Vec<String> {
                 study: study.id(),
                 study_digest: Digest::of(&wire::study_encode(&study)),
                 release: release_name("n").unwrap(),
+                again: true,
             });
             lines.push(call(&cluster, [number, run], body).await);
             lines.push(format!("meter {:?}", site.meter().unwrap()));
@@ -171,7 +172,9 @@ async fn call(cluster: &Cluster, id: [u8; 2], body: Vec<u8>) -> String {
                 signed.signature.len(),
                 signed.body.len(),
             );
-            let wire_form = v1::SignedRelease::decode(signed.body.as_slice()).unwrap();
+            let answer = v1::RunResponse::decode(signed.body.as_slice()).unwrap();
+            assert!(!answer.earlier, "every run is a new release");
+            let wire_form = answer.release.unwrap();
             let signed = SignedRelease {
                 body: wire_form.body,
                 signature: wire_form.signature,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use obscura_client::model::envelope::Reality;
 use obscura_client::model::ids::{Digest, PartyName, RequestId};
 use obscura_client::model::release::RunRequest;
-use obscura_client::model::study::{Study, StudyState, Terms, Verdict};
+use obscura_client::model::study::{Study, StudyContent, StudyState, Terms, Verdict};
 use obscura_client::model::wire;
 use obscura_client::{Client, NewLimit};
 use obscura_model::identity::Role;
@@ -49,15 +49,17 @@ async fn only_what_was_approved_runs() {
         other.releases().to_vec()
     };
     // The same study id and release name with another question: another document.
-    let other = Study::new(
-        study.id(),
-        study.title().to_owned(),
-        study.purpose().to_owned(),
-        study.terms().clone(),
-        study.dataset().clone(),
-        releases("SELECT SUM(amount) AS n FROM visits"),
+    let other = Study::new(StudyContent {
+        id: study.id(),
+        project: study.project().clone(),
+        title: study.title().to_owned(),
+        purpose: study.purpose().to_owned(),
+        terms: study.terms().clone(),
+        dataset: study.dataset().clone(),
+        code_lists: Vec::new(),
+        releases: releases("SELECT SUM(amount) AS n FROM visits"),
         institutions,
-    )
+    })
     .unwrap();
     assert_eq!(run(&ada, &other, "n", 1).await.0, "not_now");
     // It cannot be submitted over the approved one either.
@@ -294,6 +296,7 @@ async fn a_request_id_is_one_persons_and_for_one_body() {
             study: study.id(),
             study_digest: Digest::of(&wire::study_encode(study)),
             release: release_name(name).unwrap(),
+            again: false,
         });
         caller.send(RUN, caller.sign(&said, body)).await.unwrap()
     };

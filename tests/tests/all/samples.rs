@@ -71,7 +71,7 @@ fn study(text: &str) -> Result<(), String> {
         key: SigningKey::from_seed([i; 32]).key_id(),
     };
     let directory: Vec<_> = (1..).zip(named).map(institution).collect();
-    file.resolve(&directory)
+    file.resolve(&directory, Vec::new())
         .map(|_| ())
         .map_err(|e| e.to_string())
 }

@@ -70,6 +70,7 @@ async fn every_changed_byte_of_an_envelope_is_refused_through_the_gateway() {
         study: study.id(),
         study_digest: Digest::of(&wire::study_encode(&study)),
         release: release_name("n").unwrap(),
+        again: false,
     });
     let message = caller.sign(&said, body.clone());
     let all = damaged(&message);

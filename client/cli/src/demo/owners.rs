@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 use obscura_client::{Account, Added, NewLimit, OwnerClient, ScientistLimit};
 use obscura_model::exposure::{Delta, Mode};
-use obscura_model::ids::{DatasetName, KeyId};
+use obscura_model::ids::DatasetName;
 use obscura_model::odds;
 
 use super::data::{self, Row};
@@ -89,8 +89,8 @@ async fn one(
         reason: "an illustrative limit for the demo".to_owned(),
     };
     let account = client.set_limit(&limit).await?;
-    let ada = client.enrol(&ada).await?;
-    client.set_scientist_limit(&share(ada.key)?).await?;
+    client.enrol(&ada).await?;
+    client.set_scientist_limit(&share()?).await?;
     Ok(Described {
         client,
         added,
@@ -98,9 +98,10 @@ async fn one(
     })
 }
 
-fn share(ada: KeyId) -> anyhow::Result<ScientistLimit> {
+fn share() -> anyhow::Result<ScientistLimit> {
     Ok(ScientistLimit {
-        scientist: Some(ada),
+        // Everybody's, which is also that of projects: ada's is the only one.
+        scientist: None,
         epsilon: EPSILON,
         delta: Delta::new(DELTA)?,
         reason: "the only scientist of the demo".to_owned(),

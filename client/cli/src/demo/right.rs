@@ -107,6 +107,7 @@ async fn not_approved(say: &Say, scene: &Scene<'_>) -> anyhow::Result<()> {
     let sql =
         "SELECT cost_share, AVG(LEAST(mdvis, 100)) AS visits FROM rand_hie GROUP BY cost_share";
     let changed = Draft::new(scene.study.id(), scene.study.title(), DATASET)
+        .project(scene.study.project().as_str())
         .purpose(scene.study.purpose())
         .terms(scene.study.terms().clone())
         .release(name.as_str(), sql, Accuracy::Price(Rho::asked(0.01)?))
@@ -137,7 +138,10 @@ fn small(
 ) -> anyhow::Result<Study> {
     let terms: Terms = model.terms().clone();
     let accuracy = Accuracy::Price(Rho::asked(0.01)?);
-    let draft = Draft::new(id, title, DATASET).purpose(title).terms(terms);
+    let draft = Draft::new(id, title, DATASET)
+        .project(model.project().as_str())
+        .purpose(title)
+        .terms(terms);
     Ok(draft.release(name, sql, accuracy).ask(institutions)?)
 }
 

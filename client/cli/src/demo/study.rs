@@ -108,7 +108,7 @@ pub(super) async fn draft(
     let text = filled(client.new_study_id()?, margin, &end);
     let path = folder.join("study.toml");
     fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    let study = client.resolve(StudyFile::from_toml(&text)?)?;
+    let study = client.resolve(StudyFile::from_toml(&text)?, Vec::new())?;
     say.text(
         "The study file names three releases by level of cost sharing: average visits, average \
          outpatient dollars, and the number of people; the terms it runs under; and the \

@@ -204,7 +204,7 @@ mod tests {
             digest: Digest::of(b"x"),
         };
         CombinedAnswer {
-            study: StudyId::from_parts(1_800_000_000_000, [1; 10]),
+            study: Some(StudyId::from_parts(1_800_000_000_000, [1; 10])),
             release: ReleaseName::new("visits").unwrap(),
             canonical_sql: String::new(),
             combined: Combined {

@@ -2,7 +2,7 @@
 //! milliseconds since 1970 (`_unix_ms`).
 
 use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
-use obscura_client::model::answer::Answer;
+use obscura_client::model::answer::{Answer, VectorShape};
 use obscura_client::model::calendar;
 use obscura_client::model::exposure::Rho;
 use obscura_client::model::schema::Domain;
@@ -115,6 +115,8 @@ pub(crate) fn preview(preview: &Preview, rows: u64) -> Value {
             "output": m.output,
             "unit": m.unit,
             "margin_95": finite(m.margin),
+            "standard_error": finite(m.standard_error),
+            "like_a_study_of": m.like_a_study_of,
             "if_at_least_rows": m.rows,
         })
     };
@@ -123,6 +125,7 @@ pub(crate) fn preview(preview: &Preview, rows: u64) -> Value {
         .map(|t| json!({ "percent_of_limit": t.percent, "fit": t.fit }));
     json!({
         "adds_nano_rho": preview.price.nano(),
+        "sigmas": preview.shape.vectors.iter().map(sigma).collect::<Vec<_>>(),
         "epsilon": preview.epsilon,
         "takes": takes,
         "margins": preview.margins(rows).iter().map(margin).collect::<Vec<_>>(),
@@ -132,7 +135,14 @@ pub(crate) fn preview(preview: &Preview, rows: u64) -> Value {
         "accounts": accounts(&preview.accounts),
         "scientist": share(&preview.share),
         "refusal": preview.refusal,
+        "warnings": preview.warnings,
+        "dataset_version": preview.dataset_version,
+        "proposes_coverage": preview.proposes_coverage(),
     })
+}
+
+fn sigma(vector: &VectorShape) -> Value {
+    json!({ "vector": vector.what, "sigma": finite(vector.sigma_in_units()) })
 }
 
 pub(crate) fn mock(wish: &AccuracyRequest, run: &MockRun, rows: u64) -> Value {
@@ -206,5 +216,6 @@ pub(crate) fn status(status: &StudyStatus) -> Value {
         "dataset": status.dataset.as_str(),
         "dataset_version": status.dataset_version,
         "scientist": status.scientist,
+        "project": status.project.as_str(),
     })
 }

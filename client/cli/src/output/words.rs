@@ -1,7 +1,9 @@
 //! Sentences about exposure and limits: plain first, epsilon and rho under details only.
 
 use obscura_client::model::exposure::{Limit, Mode, Rho, epsilon};
+use obscura_client::model::ids::UnixMillis;
 use obscura_client::model::odds;
+use obscura_client::model::study::ReleaseOptions;
 use obscura_client::{Account, AccountLimit, OutputMargin, Share, export};
 
 use super::tables::wrapped;
@@ -18,6 +20,16 @@ pub(crate) const ESTIMATE: &str = "◇ Estimate: no row was read.";
 
 /// Over everything that left an institution.
 pub(crate) const RELEASED: &str = "● Released result";
+
+/// Beside a preview near a limit that leaves people out.
+pub(crate) const COVERAGE: &str = "With this release a limit is passed: people who have reached it \
+    would be left out. Ask for coverage (coverage = true) to learn how many contributed, or for \
+    complete answers only (require_complete = true).";
+
+/// Beside a preview that compares noise with a smaller study.
+pub(crate) const LIKE_A_STUDY: &str = "As good as a study: a simple random sample of so many of \
+    these people would be as uncertain as the noise makes the answer, if half of them match (or \
+    have either extreme value).";
 
 /// What part of `limit` this is, in per cent, rounded up.
 pub(crate) fn percent(part: Rho, limit: Rho) -> u64 {
@@ -151,6 +163,29 @@ pub(crate) fn legend<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> Str
     })
 }
 
+/// Of an answer that was asked for before.
+pub(crate) fn earlier(committed: UnixMillis) -> String {
+    format!(
+        "You asked this on {}; this is that answer. It added nothing. Say --again for a new one.",
+        committed.date()
+    )
+}
+
+/// What is added to a question, as sentences with a space behind each.
+pub(crate) fn options(options: &ReleaseOptions) -> String {
+    let mut text = String::new();
+    if options.require_complete {
+        text.push_str("Only while nobody is left out. ");
+    }
+    if options.coverage {
+        text.push_str("With the number of people who contributed. ");
+    }
+    if options.count_clipped {
+        text.push_str("With the number of people who were clipped. ");
+    }
+    text
+}
+
 /// "once" or "3 times".
 pub(crate) fn times(times: u64) -> String {
     match times {
@@ -166,6 +201,9 @@ pub(crate) fn margin(margin: &OutputMargin) -> String {
     if let Some(rows) = margin.rows {
         text.push_str(&format!(" if at least {rows} rows match"));
     }
+    if let Some(people) = margin.like_a_study_of {
+        text.push_str(&format!(", as good as a study of {people} people"));
+    }
     text
 }
 
@@ -178,6 +216,22 @@ pub(crate) fn share(share: &Share, details: bool) -> String {
     if share.limit.is_some_and(|limit| share.used >= limit) {
         text.push_str("; nothing more can be released");
     }
+    if details {
+        text.push_str(&format!(" (rho {}", share.used));
+        if let Some(limit) = share.limit {
+            text.push_str(&format!(" of {limit}"));
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// A project's share in words.
+pub(crate) fn project_share(share: &Share, details: bool) -> String {
+    let mut text = match share.limit {
+        None => "no limit is set".to_owned(),
+        Some(limit) => format!("{} % of its limit", percent(share.used, limit)),
+    };
     if details {
         text.push_str(&format!(" (rho {}", share.used));
         if let Some(limit) = share.limit {

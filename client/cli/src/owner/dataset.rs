@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use obscura_client::Added;
 use obscura_client::model::identity::Role;
 use obscura_client::model::ids::DatasetName;
 use obscura_client::model::schema::Description;
 use obscura_client::pem_certificate;
+use obscura_client::{Added, NewDataset, SubjectIds};
 use serde_json::json;
 
 use crate::datasets::describe;
@@ -16,18 +16,32 @@ use crate::output::tables::pairs;
 use crate::output::{Report, progress, views};
 use crate::session::Session;
 
-pub(super) async fn add(session: &Session, file: &Path) -> anyhow::Result<Report> {
+pub(super) async fn add(
+    session: &Session,
+    file: &Path,
+    opt_out: Option<&Path>,
+    apart: bool,
+) -> anyhow::Result<Report> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     // Checked here first, so that a slip is found without a call.
     Description::from_toml(&text).with_context(|| name.clone())?;
+    let new = NewDataset {
+        description: text,
+        apart,
+        opt_out: match opt_out {
+            Some(file) => super::subjects::ids(file)?,
+            None => SubjectIds::from_lines(""),
+        },
+    };
     let owner = session.owner().await?;
-    let added = progress("reading the data file", owner.add_dataset(&text)).await?;
+    let added = progress("reading the data file", owner.add(&new)).await?;
     let Added {
         dataset,
         rows,
         subjects,
         rows_without_subject,
+        rows_of_excluded,
     } = &added;
     let text = format!(
         "Dataset {}, version {}, is registered.\n\n{}\nThese numbers come from your data: they \
@@ -42,6 +56,10 @@ pub(super) async fn add(session: &Session, file: &Path) -> anyhow::Result<Report
                 "Rows left out for naming no subject",
                 rows_without_subject.to_string()
             ),
+            (
+                "Rows left out because their subject is",
+                rows_of_excluded.to_string()
+            ),
         ]),
         dataset.name
     );
@@ -50,6 +68,7 @@ pub(super) async fn add(session: &Session, file: &Path) -> anyhow::Result<Report
         "rows": rows,
         "subjects": subjects,
         "rows_without_subject": rows_without_subject,
+        "rows_of_excluded": rows_of_excluded,
     });
     Ok(Report::new(text, view))
 }

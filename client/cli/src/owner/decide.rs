@@ -139,6 +139,7 @@ pub(crate) fn in_words(review: &Review, details: bool) -> String {
     let terms = study.terms();
     let mut facts = vec![
         ("Scientist", review.scientist.clone()),
+        ("Project", study.project().to_string()),
         ("Why (their words)", study.purpose().to_owned()),
         ("State", review.status.state.in_words().to_owned()),
         (
@@ -159,6 +160,13 @@ pub(crate) fn in_words(review: &Review, details: bool) -> String {
     let stated = StudyTerm::ALL.iter().map(|t| terms.get(*t).to_owned());
     facts.extend(names.into_iter().zip(stated));
     text.push_str(&pairs(&facts));
+    for list in &review.code_lists {
+        let said = format!(
+            "Code list {}: {}, {} codes, signed by {}.",
+            list.reference, list.title, list.codes, list.author
+        );
+        text.push_str(&format!("{}\n", wrapped(&said, 0)));
+    }
     text.push_str("\nWhat would leave your node:\n");
     for release in &review.releases {
         text.push_str(&asked(release, review, details));
@@ -180,7 +188,11 @@ fn asked(release: &ReviewedRelease, review: &Review, details: bool) -> String {
     let times = words::times(release.times.into());
     let limit = words::tightest(&review.accounts).map(|l| l.rho);
     let added = words::added(release.price, limit, details);
-    let words = format!("{}, {times}: {} Adds {added}.", release.name, release.words);
+    let options = words::options(&release.options);
+    let words = format!(
+        "{}, {times}: {} {options}Adds {added}.",
+        release.name, release.words
+    );
     let mut text = wrapped(&words, 2) + "\n";
     if details {
         text.push_str(&wrapped(&release.canonical_sql, 4));
@@ -240,6 +252,9 @@ fn view(review: &Review) -> Value {
             "query": r.canonical_sql,
             "adds_nano_rho": r.price.nano(),
             "times": r.times,
+            "require_complete": r.options.require_complete,
+            "coverage": r.options.coverage,
+            "count_clipped": r.options.count_clipped,
         })
     });
     let terms = review.study.terms();
@@ -247,8 +262,18 @@ fn view(review: &Review) -> Value {
         .iter()
         .map(|t| (t.as_str().to_owned(), Value::from(terms.get(*t))))
         .collect();
+    let lists = review.code_lists.iter().map(|list| {
+        json!({
+            "reference": list.reference,
+            "title": list.title,
+            "codes": list.codes,
+            "author": list.author,
+        })
+    });
     json!({
         "status": views::status(&review.status),
+        "project": review.study.project().as_str(),
+        "code_lists": lists.collect::<Vec<_>>(),
         "purpose": review.study.purpose(),
         "terms": terms,
         "scientist": review.scientist,

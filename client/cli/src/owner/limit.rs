@@ -133,14 +133,7 @@ async fn share(owner: &OwnerClient, args: &Limit, limit: &Converted) -> anyhow::
     }
     let scientist = match &args.scientist {
         None => None,
-        Some(name) => {
-            let known = owner.exposure().await?.scientists;
-            let found = known.into_iter().find(|s| s.person.name == *name);
-            let found = found.with_context(|| {
-                format!("no scientist called {name} is enrolled: obscura owner enrol CERTIFICATE")
-            })?;
-            Some(found.person.key)
-        }
+        Some(name) => Some(super::projects::key_of(owner, name).await?),
     };
     let new = ScientistLimit {
         scientist,

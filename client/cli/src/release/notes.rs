@@ -92,7 +92,8 @@ impl Notes {
     }
 
     pub(super) fn is_about(&self, answer: &CombinedAnswer) -> bool {
-        self.study == answer.study.to_string() && self.release == answer.release.as_str()
+        let study = answer.study.map(|study| study.to_string());
+        study.is_none_or(|study| study == self.study) && self.release == answer.release.as_str()
     }
 
     pub(super) fn title(&self) -> &str {

@@ -198,6 +198,7 @@ mod tests {
             rows: None,
         };
         let study = Draft::new(StudyId::from_parts(1, [1; 10]), "What?", "visits")
+            .project("p")
             .purpose("Why.")
             .terms(terms)
             .release("rows", "SELECT COUNT(*) AS n FROM visits", within)

@@ -17,7 +17,7 @@ pub fn json(answer: &CombinedAnswer) -> Value {
         .map(|NotIncluded { name, reason }| value!({ "name": name.as_str(), "reason": reason }))
         .collect();
     value!({
-        "study": answer.study.to_string(),
+        "study": answer.study.map(|s| s.to_string()),
         "release": answer.release.as_str(),
         "query": answer.canonical_sql,
         "margins": "95 of 100 answers land within the margin of the answer without added noise; \

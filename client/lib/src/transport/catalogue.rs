@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use obscura_model::exposure::{Delta, Rho};
-use obscura_model::ids::{DatasetId, DatasetName, Digest, ReleaseName, StudyId, UnixMillis};
+use obscura_model::ids::{
+    DatasetId, DatasetName, Digest, GrantId, ReleaseName, StudyId, UnixMillis,
+};
 use obscura_model::schema::{Domain, StudyTerm};
 use obscura_model::wire::{self, InvalidWire};
 use obscura_wire::v1;
 
 use super::{Peer, Rpc, Transport, form};
-use crate::catalogue::{Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share};
+use crate::catalogue::{
+    Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source,
+};
 use crate::error::Error;
 
 /// A node as the gateway lists it: nothing is checked yet.
@@ -85,10 +89,18 @@ fn own_release_from(release: v1::OwnRelease) -> Result<OwnRelease, InvalidWire> 
         price_nano,
         journal_index,
         committed_unix_ms,
+        grant_id,
     } = release;
+    let source = if grant_id.is_empty() {
+        Source::Study {
+            study: StudyId::from_bytes(&study_id)?,
+            release: ReleaseName::new(&release)?,
+        }
+    } else {
+        Source::Grant(GrantId::from_bytes(&grant_id)?)
+    };
     Ok(OwnRelease {
-        study: StudyId::from_bytes(&study_id)?,
-        release: ReleaseName::new(&release)?,
+        source,
         price: Rho::from_nano(price_nano),
         journal_index,
         committed: UnixMillis(committed_unix_ms),

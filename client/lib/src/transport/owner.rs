@@ -17,8 +17,8 @@ use super::{LONG, Peer, Repeat, Rpc, SHORT, Transport, form};
 use crate::catalogue::{Account, Dataset};
 use crate::error::Error;
 use crate::owner::{
-    Added, Log, LogEntry, NewLimit, OwnerExposure, Review, ReviewedRelease, ScientistExposure,
-    ScientistLimit,
+    Added, Log, LogEntry, NewDataset, NewLimit, OwnerExposure, Review, ReviewedCodeList,
+    ReviewedRelease, ScientistExposure, ScientistLimit,
 };
 use crate::studies::StudyStatus;
 
@@ -31,16 +31,28 @@ pub(crate) struct Pinned<'a> {
     pub(crate) ceiling: Rho,
 }
 
-const fn deciding<Q, A>(path: &'static str) -> Rpc<Q, A> {
+pub(super) const fn deciding<Q, A>(path: &'static str) -> Rpc<Q, A> {
     Rpc::new(path, Reality::Real, Repeat::Never, SHORT)
 }
 
 impl Transport {
-    pub(crate) async fn add_dataset(&self, to: &Peer, description: &str) -> Result<Added, Error> {
+    pub(crate) async fn add_dataset(&self, to: &Peer, new: &NewDataset) -> Result<Added, Error> {
+        let NewDataset {
+            description,
+            apart,
+            opt_out,
+        } = new;
         let path = "/obscura.v1.Owner/AddDataset";
         let rpc = Rpc::<_, v1::AddDatasetResponse>::new(path, Reality::Real, Repeat::Never, LONG);
         let body = v1::AddDatasetRequest {
-            description: description.to_owned(),
+            description: description.clone(),
+            apart: *apart,
+            opt_out: opt_out.ids().to_vec(),
+            salt: if opt_out.is_empty() {
+                Vec::new()
+            } else {
+                self.salt()?
+            },
         };
         let answer = self.call(to, rpc, &body).await?;
         added_from(answer).map_err(form(to))
@@ -173,13 +185,30 @@ fn added_from(answer: v1::AddDatasetResponse) -> Result<Added, InvalidWire> {
         rows,
         subjects,
         rows_without_subject,
+        rows_of_excluded,
     } = answer;
     Ok(Added {
         dataset: dataset_from(dataset.ok_or(InvalidWire::Missing("a dataset"))?)?,
         rows,
         subjects,
         rows_without_subject,
+        rows_of_excluded,
     })
+}
+
+fn code_list_from(list: v1::ReviewedCodeList) -> ReviewedCodeList {
+    let v1::ReviewedCodeList {
+        reference,
+        title,
+        codes,
+        author,
+    } = list;
+    ReviewedCodeList {
+        reference,
+        title,
+        codes,
+        author,
+    }
 }
 
 fn person_from(person: v1::Person) -> Result<Party, InvalidWire> {
@@ -201,6 +230,7 @@ fn review_from(review: v1::Review, dataset: Dataset) -> Result<Review, InvalidWi
         accounts,
         warnings,
         scientist_name,
+        code_lists,
     } = review;
     let release = |v1::ReviewedRelease {
                        name,
@@ -209,6 +239,7 @@ fn review_from(review: v1::Review, dataset: Dataset) -> Result<Review, InvalidWi
                        shape,
                        price_nano,
                        times,
+                       options,
                    }: v1::ReviewedRelease| {
         Ok(ReviewedRelease {
             name: ReleaseName::new(&name)?,
@@ -217,6 +248,7 @@ fn review_from(review: v1::Review, dataset: Dataset) -> Result<Review, InvalidWi
             shape: wire::shape_from(shape)?,
             price: Rho::from_nano(price_nano),
             times,
+            options: wire::options_from(options),
         })
     };
     let study = wire::study_from(document.ok_or(InvalidWire::Missing("a document"))?)?;
@@ -230,6 +262,7 @@ fn review_from(review: v1::Review, dataset: Dataset) -> Result<Review, InvalidWi
         accounts: accounts_from(accounts)?,
         warnings,
         scientist: scientist_name,
+        code_lists: code_lists.into_iter().map(code_list_from).collect(),
         dataset,
     })
 }

@@ -2,37 +2,48 @@
 
 use std::time::Duration;
 
-use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::envelope::Reality;
 use obscura_model::exposure::Rho;
-use obscura_model::ids::{DatasetName, Digest, ReleaseName, RequestId, StudyId, UnixMillis};
-use obscura_model::release::SignedRelease;
+use obscura_model::ids::{
+    DatasetName, Digest, ProjectName, ReleaseName, RequestId, StudyId, UnixMillis,
+};
+use obscura_model::release::{RunRequest, SignedRelease};
 use obscura_model::study::Study;
-use obscura_model::text::SqlText;
 use obscura_model::wire::{self, InvalidWire};
 use obscura_wire::v1;
 
 use super::catalogue::{accounts_from, share_from};
 use super::{LONG, Peer, Repeat, Rpc, SHORT, Transport, form};
 use crate::error::Error;
-use crate::sandbox::{MockRun, Preview};
+use crate::question::Question;
+use crate::sandbox::{DeclaredSize, MockRun, Preview};
 use crate::studies::{ReleaseStatus, StudyStatus};
 
-/// One question.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Question<'a> {
-    pub(crate) dataset: &'a DatasetName,
-    pub(crate) sql: &'a SqlText,
-    pub(crate) accuracy: &'a AccuracyRequest,
+/// What a node answered to a request for a release: nothing is checked yet.
+pub(crate) struct Ran {
+    pub(crate) signed: SignedRelease,
+    /// The node says that it answers an earlier request of ours.
+    pub(crate) earlier: bool,
+    /// The digest of our request.
+    pub(crate) asked: Digest,
 }
 
 impl Transport {
-    pub(crate) async fn preview(&self, to: &Peer, asked: Question<'_>) -> Result<Preview, Error> {
+    /// On one version of the dataset, or the newest (0).
+    pub(crate) async fn preview(
+        &self,
+        to: &Peer,
+        asked: &Question,
+        version: u32,
+    ) -> Result<Preview, Error> {
         let rpc = Rpc::<_, v1::PreviewResponse>::reading("/obscura.v1.Sandbox/Preview");
         let body = v1::PreviewRequest {
             dataset: asked.dataset.to_string(),
             sql: asked.sql.to_string(),
-            accuracy: Some(wire::accuracy_to(asked.accuracy)),
+            accuracy: Some(wire::accuracy_to(&asked.accuracy)),
+            options: wire::options_to(&asked.options),
+            code_lists: wire::code_lists_to(&asked.code_lists),
+            dataset_version: version,
         };
         let answer = self.call(to, rpc, &body).await?;
         preview_from(answer).map_err(form(to))
@@ -41,15 +52,17 @@ impl Transport {
     pub(crate) async fn run_mock(
         &self,
         to: &Peer,
-        asked: Question<'_>,
+        asked: &Question,
         seed: u64,
     ) -> Result<MockRun, Error> {
         let rpc = Rpc::<_, v1::RunMockResponse>::reading("/obscura.v1.Sandbox/RunMock");
         let body = v1::RunMockRequest {
             dataset: asked.dataset.to_string(),
             sql: asked.sql.to_string(),
-            accuracy: Some(wire::accuracy_to(asked.accuracy)),
+            accuracy: Some(wire::accuracy_to(&asked.accuracy)),
             seed,
+            options: wire::options_to(&asked.options),
+            code_lists: wire::code_lists_to(&asked.code_lists),
         };
         let answer = self.call(to, rpc, &body).await?;
         mock_from(answer).map_err(form(to))
@@ -86,25 +99,35 @@ impl Transport {
         statuses_from(answer).map_err(form(to))
     }
 
-    /// Runs what was approved; also gives the digest of the request, which the release must name.
+    /// Runs what was approved; also gives the digest of the request, which a new release must name.
     pub(crate) async fn run(
         &self,
         to: &Peer,
-        study: &Study,
-        release: &ReleaseName,
+        asked: &RunRequest,
         id: RequestId,
-    ) -> Result<(SignedRelease, Digest), Error> {
+    ) -> Result<Ran, Error> {
         let path = "/obscura.v1.Releases/Run";
-        let rpc = Rpc::<_, v1::SignedRelease>::new(path, Reality::Real, Repeat::Safe, LONG);
+        let rpc = Rpc::<_, v1::RunResponse>::new(path, Reality::Real, Repeat::Safe, LONG);
         let body = v1::RunRequest {
-            study_id: study.id().as_bytes().to_vec(),
-            study_digest: study_digest(study).as_bytes().to_vec(),
-            release: release.to_string(),
+            study_id: asked.study.as_bytes().to_vec(),
+            study_digest: asked.study_digest.as_bytes().to_vec(),
+            release: asked.release.to_string(),
+            again: asked.again,
         };
         let answer = self.call_as(to, rpc, &body, id).await;
-        let (signed, digest) = answer.map_err(Error::about_a_study)?;
-        Ok((wire::signed_release_from(signed), digest))
+        let (answer, digest) = answer.map_err(Error::about_a_study)?;
+        ran_from(answer, digest).map_err(form(to))
     }
+}
+
+pub(super) fn ran_from(answer: v1::RunResponse, asked: Digest) -> Result<Ran, InvalidWire> {
+    let v1::RunResponse { release, earlier } = answer;
+    let release = release.ok_or(InvalidWire::Missing("a release"))?;
+    Ok(Ran {
+        signed: wire::signed_release_from(release),
+        earlier,
+        asked,
+    })
 }
 
 /// The digest of the study's document: what owners approve.
@@ -130,6 +153,11 @@ fn preview_from(answer: v1::PreviewResponse) -> Result<Preview, InvalidWire> {
         scientist_limit_nano,
         scientist_used_nano,
         refusal,
+        warnings,
+        dataset_version,
+        fewest_subjects,
+        most_subjects,
+        most_rows_per_subject,
     } = answer;
     Ok(Preview {
         shape: wire::shape_from(shape)?,
@@ -141,6 +169,13 @@ fn preview_from(answer: v1::PreviewResponse) -> Result<Preview, InvalidWire> {
         accounts: accounts_from(accounts)?,
         share: share_from(scientist_limit_nano, scientist_used_nano),
         refusal: (!refusal.is_empty()).then_some(refusal),
+        warnings,
+        dataset_version,
+        size: DeclaredSize {
+            fewest_subjects,
+            most_subjects,
+            most_rows_per_subject,
+        },
     })
 }
 
@@ -178,6 +213,7 @@ pub(super) fn status_from(status: v1::StudyStatus) -> Result<StudyStatus, Invali
         dataset,
         dataset_version,
         scientist,
+        project,
     } = status;
     let release = |v1::ReleaseStatus {
                        name,
@@ -205,5 +241,6 @@ pub(super) fn status_from(status: v1::StudyStatus) -> Result<StudyStatus, Invali
         dataset: DatasetName::new(&dataset)?,
         dataset_version,
         scientist,
+        project: ProjectName::new(&project)?,
     })
 }

@@ -7,9 +7,9 @@ use obscura_model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_model::envelope::{Envelope, SignedMessage};
 use obscura_model::exposure::Rho;
 use obscura_model::identity::{Role, SigningKey};
-use obscura_model::ids::{DatasetName, Digest, PartyName, ReleaseName, UnixMillis};
+use obscura_model::ids::{DatasetName, Digest, PartyName, ProjectName, ReleaseName, UnixMillis};
 use obscura_model::release::SignedRelease;
-use obscura_model::study::{Institution, Study, StudyRelease, Terms};
+use obscura_model::study::{Institution, ReleaseOptions, Study, StudyContent, StudyRelease, Terms};
 use obscura_model::text::SqlText;
 use obscura_model::wire;
 use obscura_wire::tls::{self, Credentials};
@@ -120,12 +120,18 @@ impl Fake {
         release.requester = asked.sender;
         release.request_id = asked.request_id;
         release.request_digest = Digest::of(body);
-        release.study_digest = Digest::from_bytes(&run.study_digest).unwrap();
-        release.release = ReleaseName::new(&run.release).unwrap();
+        let mut study_digest = Digest::from_bytes(&run.study_digest).unwrap();
+        if wrong == Wrong::AnotherStudyDigest {
+            study_digest = Digest::of(b"x");
+        }
+        release.authority = obscura_model::release::Authority::Study {
+            study: study_id(),
+            digest: study_digest,
+            release: ReleaseName::new(&run.release).unwrap(),
+        };
         let mut key = &self.node.key;
         match wrong {
             Wrong::AnotherRequester => release.requester = self.gateway.key.key_id(),
-            Wrong::AnotherStudyDigest => release.study_digest = Digest::of(b"x"),
             Wrong::AnotherRequestDigest => release.request_digest = Digest::of(b"x"),
             Wrong::ReleaseByAnotherKey => key = &self.gateway.key,
             Wrong::OlderHead => {
@@ -135,7 +141,11 @@ impl Fake {
             _ => {}
         }
         let signed = SignedRelease::sign(key, wire::encode_release(&release));
-        wire::signed_release_to(&signed).encode_to_vec()
+        v1::RunResponse {
+            release: Some(wire::signed_release_to(&signed)),
+            earlier: false,
+        }
+        .encode_to_vec()
     }
 }
 
@@ -226,18 +236,21 @@ fn study(institutions: Vec<Institution>) -> Study {
         sql: SqlText::new("SELECT COUNT(*) FROM people").unwrap(),
         accuracy: AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(1))).unwrap(),
         times: 1,
+        options: ReleaseOptions::NONE,
     };
     let dataset = DatasetName::new("people").unwrap();
     let (title, purpose) = ("t".to_owned(), "p".to_owned());
-    Study::new(
-        study_id(),
+    Study::new(StudyContent {
+        id: study_id(),
+        project: ProjectName::new("visits").unwrap(),
         title,
         purpose,
-        Terms::default(),
+        terms: Terms::default(),
         dataset,
-        vec![release],
+        code_lists: Vec::new(),
+        releases: vec![release],
         institutions,
-    )
+    })
     .unwrap()
 }
 

@@ -1,8 +1,9 @@
 //! Conversions from the node's faces to the wire. Every field is named.
 
-use obscura_ledger::{AccountView, LogEntry, Person, Role, Said};
+use obscura_ledger::{AccountView, GrantState, LogEntry, Person, Role, Said};
 use obscura_model::exposure::Rho;
 use obscura_model::ids::KeyId;
+use obscura_model::release::Authority;
 use obscura_model::schema::{Column, Domain};
 use obscura_model::wire;
 use obscura_wire::v1;
@@ -10,8 +11,10 @@ use prost::Message;
 
 use crate::access::Caller;
 use crate::error::Error;
+use crate::grants::GrantFace;
 use crate::node::{DatasetFace, Node};
-use crate::studies::{self, Review, ReviewedRelease, StudyFace};
+use crate::projects::ProjectFace;
+use crate::studies::{self, Review, ReviewedCodeList, ReviewedRelease, StudyFace};
 
 pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
     let d = &face.description;
@@ -138,6 +141,7 @@ pub(super) fn study(node: &Node, face: &StudyFace) -> v1::StudyStatus {
         dataset: study.dataset().to_string(),
         dataset_version: view.dataset.version,
         scientist: studies::scientist_name(node, &view.scientist),
+        project: view.project.to_string(),
     }
 }
 
@@ -156,6 +160,7 @@ pub(super) fn review(node: &Node, review: &Review) -> v1::Review {
         shape: Some(wire::shape_to(&r.shape)),
         price_nano: r.price.nano(),
         times: r.times,
+        options: wire::options_to(&r.options),
     };
     v1::Review {
         status: Some(study(node, &review.face)),
@@ -165,7 +170,79 @@ pub(super) fn review(node: &Node, review: &Review) -> v1::Review {
         accounts: accounts(&review.dataset),
         warnings: review.warnings.clone(),
         scientist_name: review.scientist.clone(),
+        code_lists: review.code_lists.iter().map(code_list).collect(),
     }
+}
+
+fn code_list(list: &ReviewedCodeList) -> v1::ReviewedCodeList {
+    v1::ReviewedCodeList {
+        reference: list.reference.clone(),
+        title: list.title.clone(),
+        codes: u32::try_from(list.codes).unwrap_or(u32::MAX),
+        author: list.author.clone(),
+    }
+}
+
+pub(super) fn project(node: &Node, face: &ProjectFace) -> v1::Project {
+    let ProjectFace {
+        name,
+        members,
+        waiting,
+        share: (limit, taken),
+    } = face;
+    let member = |confirmed| {
+        move |key: &KeyId| v1::Member {
+            key: key.as_bytes().to_vec(),
+            name: studies::scientist_name(node, key),
+            confirmed,
+        }
+    };
+    let members = members.iter().map(member(true));
+    v1::Project {
+        name: name.to_string(),
+        members: members.chain(waiting.iter().map(member(false))).collect(),
+        limit_nano: limit.map_or(0, Rho::nano),
+        taken_nano: taken.nano(),
+    }
+}
+
+pub(super) fn projects(node: &Node, faces: &[ProjectFace]) -> v1::ListProjectsResponse {
+    let projects = faces.iter().map(|face| project(node, face)).collect();
+    v1::ListProjectsResponse { projects }
+}
+
+pub(super) fn grant(node: &Node, face: &GrantFace) -> v1::Grant {
+    let GrantFace { view, dataset } = face;
+    let state = match view.state {
+        GrantState::InForce => v1::GrantState::InForce,
+        GrantState::Used => v1::GrantState::Used,
+        GrantState::Expired => v1::GrantState::Expired,
+        GrantState::Revoked => v1::GrantState::Revoked,
+        GrantState::Suspended => v1::GrantState::Suspended,
+    };
+    v1::Grant {
+        grant_id: view.id.as_bytes().to_vec(),
+        project: view.project.to_string(),
+        scientist: Some(v1::Person {
+            key: view.scientist.as_bytes().to_vec(),
+            name: studies::scientist_name(node, &view.scientist),
+            role: "scientist".to_owned(),
+        }),
+        dataset: dataset.clone(),
+        columns: view.columns.clone(),
+        most_nano: view.most.nano(),
+        taken_nano: view.taken.nano(),
+        releases: view.releases,
+        begun: view.begun,
+        expires_unix_ms: view.expires.0,
+        reason: view.reason.clone(),
+        state: state.into(),
+    }
+}
+
+pub(super) fn grants(node: &Node, faces: &[GrantFace]) -> v1::ListGrantsResponse {
+    let grants = faces.iter().map(|face| grant(node, face)).collect();
+    v1::ListGrantsResponse { grants }
 }
 
 /// Every account of the node once: populations, then datasets with a limit of their own.
@@ -187,9 +264,17 @@ pub(super) fn own_releases(node: &Node, person: &KeyId) -> Result<Vec<v1::OwnRel
         let Some(release) = wire::decode_release(committed.body()) else {
             continue;
         };
+        let (study_id, name, grant_id) = match &release.authority {
+            Authority::Study { study, release, .. } => {
+                let study = study.as_bytes().to_vec();
+                (study, release.to_string(), Vec::new())
+            }
+            Authority::Grant { grant } => (Vec::new(), String::new(), grant.as_bytes().to_vec()),
+        };
         releases.push(v1::OwnRelease {
-            study_id: release.study_id.as_bytes().to_vec(),
-            release: release.release.to_string(),
+            study_id,
+            release: name,
+            grant_id,
             price_nano: release.price.nano(),
             journal_index: committed.index(),
             committed_unix_ms: committed.time().0,

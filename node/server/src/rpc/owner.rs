@@ -17,7 +17,9 @@ use crate::access::For;
 use crate::error::Error;
 use crate::limits;
 use crate::node::Node;
-use crate::{owner, studies};
+use crate::{grants, owner, projects, studies};
+
+mod people;
 
 const fn deciding(path: &'static str) -> Method {
     Method {
@@ -51,6 +53,24 @@ const DECIDE: Method = deciding("/obscura.v1.Owner/Decide");
 const GET_EXPOSURE: Method = reading("/obscura.v1.Owner/GetOwnerExposure");
 const GET_LOG: Method = reading("/obscura.v1.Owner/GetLog");
 const LIFT: Method = deciding("/obscura.v1.Owner/Lift");
+const LIST_PROJECTS: Method = reading("/obscura.v1.Owner/ListProjects");
+const CONFIRM_MEMBER: Method = deciding("/obscura.v1.Owner/ConfirmMember");
+const REMOVE_MEMBER: Method = deciding("/obscura.v1.Owner/RemoveMember");
+const SET_PROJECT_LIMIT: Method = deciding("/obscura.v1.Owner/SetProjectLimit");
+const GIVE_GRANT: Method = deciding("/obscura.v1.Owner/GiveGrant");
+const REVOKE_GRANT: Method = deciding("/obscura.v1.Owner/RevokeGrant");
+const LIST_GRANTS: Method = reading("/obscura.v1.Owner/ListGrants");
+const MARK_SUBJECTS: Method = many("/obscura.v1.Owner/MarkSubjects");
+const REKEY: Method = many("/obscura.v1.Owner/Rekey");
+const MERGE: Method = many("/obscura.v1.Owner/Merge");
+
+/// May list many ids.
+const fn many(path: &'static str) -> Method {
+    Method {
+        most: limits::MESSAGE_BYTES,
+        ..deciding(path)
+    }
+}
 
 #[async_trait]
 impl Owner for Services {
@@ -62,14 +82,26 @@ impl Owner for Services {
             ADD_DATASET,
             request,
             |node, opened: Opened<v1::AddDatasetRequest>| {
-                let v1::AddDatasetRequest { description } = &opened.body;
+                let v1::AddDatasetRequest {
+                    description,
+                    apart,
+                    opt_out,
+                    salt,
+                } = opened.body;
+                let wanted = owner::WantedDataset {
+                    description,
+                    apart,
+                    opt_out,
+                    salt,
+                };
                 let owner::Ingested { face, report } =
-                    owner::add_dataset(node, description, &opened.message)?;
+                    owner::add_dataset(node, &wanted, &opened.message)?;
                 Ok(v1::AddDatasetResponse {
                     dataset: Some(encode::dataset(&face)),
                     rows: report.rows,
                     subjects: report.subjects,
                     rows_without_subject: report.rows_without_subject,
+                    rows_of_excluded: report.rows_of_excluded,
                 })
             },
         )
@@ -216,6 +248,86 @@ impl Owner for Services {
             Ok(v1::Done {})
         })
         .await
+    }
+
+    async fn list_projects(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(
+            LIST_PROJECTS,
+            request,
+            |node, opened: Opened<v1::ListProjectsRequest>| {
+                let v1::ListProjectsRequest {} = opened.body;
+                Ok(encode::projects(node, &projects::all(node, &opened.caller)))
+            },
+        )
+        .await
+    }
+
+    async fn confirm_member(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(CONFIRM_MEMBER, request, people::confirm).await
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(REMOVE_MEMBER, request, people::remove).await
+    }
+
+    async fn set_project_limit(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(SET_PROJECT_LIMIT, request, people::limit).await
+    }
+
+    async fn give_grant(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(GIVE_GRANT, request, people::give).await
+    }
+
+    async fn revoke_grant(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(REVOKE_GRANT, request, people::revoke).await
+    }
+
+    async fn list_grants(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(
+            LIST_GRANTS,
+            request,
+            |node, opened: Opened<v1::ListGrantsRequest>| {
+                let v1::ListGrantsRequest {} = opened.body;
+                Ok(encode::grants(node, &grants::all(node, &opened.caller)))
+            },
+        )
+        .await
+    }
+
+    async fn mark_subjects(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(MARK_SUBJECTS, request, people::mark).await
+    }
+
+    async fn rekey(&self, request: Request<v1::Signed>) -> Result<Response<v1::Signed>, Status> {
+        self.call(REKEY, request, people::rekey).await
+    }
+
+    async fn merge(&self, request: Request<v1::Signed>) -> Result<Response<v1::Signed>, Status> {
+        self.call(MERGE, request, people::merge).await
     }
 }
 

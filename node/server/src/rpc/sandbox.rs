@@ -1,5 +1,6 @@
 //! Sandbox: mock runs and previews.
 
+use obscura_ledger::DatasetVersion;
 use obscura_model::envelope::Reality;
 use obscura_model::text::SqlText;
 use obscura_model::wire;
@@ -11,19 +12,21 @@ use super::{Method, Opened, Services, encode};
 use crate::access::For;
 use crate::error::Error;
 use crate::limits;
+use crate::node::{DatasetFace, Node};
+use crate::question::Question;
 use crate::sandbox::{self, Preview};
 
 const RUN: Method = Method {
     path: "/obscura.v1.Sandbox/RunMock",
     whom: For::Everybody,
     reality: Reality::Mock,
-    most: limits::BODY_BYTES,
+    most: limits::STUDY_BYTES,
 };
 const PREVIEW: Method = Method {
     path: "/obscura.v1.Sandbox/Preview",
     whom: For::Everybody,
     reality: Reality::Mock,
-    most: limits::BODY_BYTES,
+    most: limits::STUDY_BYTES,
 };
 
 #[async_trait]
@@ -40,10 +43,20 @@ impl Sandbox for Services {
                     sql,
                     accuracy,
                     seed,
+                    options,
+                    code_lists,
                 } = opened.body;
                 let (sql, accuracy) = (text(&sql)?, wire::accuracy_from(accuracy)?);
+                let code_lists = wire::code_lists_from(code_lists)?;
+                let question = Question {
+                    sql: &sql,
+                    accuracy: &accuracy,
+                    options: wire::options_from(options),
+                    code_lists: &code_lists,
+                };
                 let caller = opened.caller.key();
-                let run = sandbox::run_mock(node, &caller, &dataset, &sql, &accuracy, seed)?;
+                let face = node.dataset(&dataset)?;
+                let run = sandbox::run_mock(node, &caller, face, question, seed)?;
                 Ok(v1::RunMockResponse {
                     preview: Some(preview(&run.preview)),
                     exact: Some(wire::numbers_to(&run.exact)),
@@ -63,14 +76,35 @@ impl Sandbox for Services {
                     dataset,
                     sql,
                     accuracy,
+                    options,
+                    code_lists,
+                    dataset_version,
                 } = opened.body;
                 let (sql, accuracy) = (text(&sql)?, wire::accuracy_from(accuracy)?);
-                let seen = sandbox::preview(node, &opened.caller.key(), &dataset, &sql, &accuracy)?;
+                let code_lists = wire::code_lists_from(code_lists)?;
+                let question = Question {
+                    sql: &sql,
+                    accuracy: &accuracy,
+                    options: wire::options_from(options),
+                    code_lists: &code_lists,
+                };
+                let face = version(node, &dataset, dataset_version)?;
+                let seen = sandbox::preview(node, &opened.caller.key(), face, question)?;
                 Ok(preview(&seen))
             },
         )
         .await
     }
+}
+
+/// A version of a dataset; 0 is the newest.
+fn version(node: &Node, dataset: &str, version: u32) -> Result<DatasetFace, Error> {
+    let newest = node.dataset(dataset)?;
+    if version == 0 || version == newest.view.which.version {
+        return Ok(newest);
+    }
+    let id = newest.view.which.id;
+    node.dataset_version(DatasetVersion { id, version })
 }
 
 fn text(sql: &str) -> Result<SqlText, Error> {
@@ -90,5 +124,10 @@ fn preview(preview: &Preview) -> v1::PreviewResponse {
         scientist_limit_nano: limit.map_or(0, |l| l.nano()),
         scientist_used_nano: used.nano(),
         refusal: preview.refusal.clone().unwrap_or_default(),
+        warnings: preview.warnings.clone(),
+        dataset_version: preview.dataset.view.which.version,
+        fewest_subjects: preview.dataset.description.fewest_subjects(),
+        most_subjects: preview.dataset.description.most_subjects(),
+        most_rows_per_subject: preview.dataset.description.most_rows_per_subject(),
     }
 }

@@ -26,8 +26,12 @@ fn code(error: &Error) -> Code {
         | Error::Description(_)
         | Error::Ingest(_)
         | Error::NotAsked
+        | Error::NotOffered
+        | Error::NoProject
         | Error::Terms(_) => Code::InvalidArgument,
-        Error::NoDataset(_) | Error::NoStudy | Error::NoRelease(_) => Code::NotFound,
+        Error::NoDataset(_) | Error::NoStudy | Error::NoGrant | Error::NoRelease(_) => {
+            Code::NotFound
+        }
         Error::Ended
         | Error::State { .. }
         | Error::OtherDocument

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Institution, InvalidStudy, Study, StudyRelease, Terms};
+use super::{
+    Institution, InvalidStudy, ReleaseOptions, Study, StudyContent, StudyRelease, Terms,
+    UNNAMED_PROJECT,
+};
 use crate::accuracy::{Accuracy, AccuracyRequest, InvalidAccuracy};
+use crate::codelist::SignedCodeList;
 use crate::exposure::{InvalidExposure, Rho};
-use crate::ids::{DatasetName, InvalidId, PartyName, ReleaseName, StudyId};
+use crate::ids::{DatasetName, InvalidId, PartyName, ProjectName, ReleaseName, StudyId};
 use crate::schema::place;
 use crate::text::{InvalidText, SqlText};
 
@@ -76,6 +80,11 @@ pub enum InvalidStudyFile {
         /// The names in the directory.
         known: String,
     },
+    /// The study names no project.
+    #[error(
+        "project is missing: name the people who work on this together, such as project = \"cost-sharing\"; owners confirm each of them once"
+    )]
+    NoProject,
     /// A rule about the whole.
     #[error(transparent)]
     Study(#[from] InvalidStudy),
@@ -85,9 +94,12 @@ pub enum InvalidStudyFile {
 #[serde(deny_unknown_fields)]
 struct File {
     id: String,
+    project: Option<String>,
     title: String,
     purpose: String,
     dataset: String,
+    #[serde(default)]
+    codelists: Vec<String>,
     #[serde(rename = "where")]
     institutions: Vec<String>,
     #[serde(default)]
@@ -120,10 +132,20 @@ struct FileRelease {
     accuracy_of: BTreeMap<String, FileAccuracy>,
     #[serde(default = "once")]
     times: u32,
+    #[serde(default = "yes")]
+    require_complete: bool,
+    #[serde(default)]
+    coverage: bool,
+    #[serde(default)]
+    count_clipped: bool,
 }
 
 fn once() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    ReleaseOptions::PROPOSED.require_complete
 }
 
 #[derive(Deserialize)]
@@ -140,6 +162,8 @@ struct FileAccuracy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyFile {
     id: StudyId,
+    project: ProjectName,
+    code_lists: Vec<String>,
     title: String,
     purpose: String,
     terms: Terms,
@@ -168,8 +192,14 @@ impl StudyFile {
             contract_number: file.terms.contract_number,
             end_date: file.terms.end_date,
         };
+        let project = file.project.unwrap_or_default();
+        if project.is_empty() || project == UNNAMED_PROJECT {
+            return Err(InvalidStudyFile::NoProject);
+        }
         Ok(StudyFile {
             id: file.id.parse().map_err(id("id"))?,
+            project: ProjectName::new(&project).map_err(id("project"))?,
+            code_lists: file.codelists,
             title: file.title,
             purpose: file.purpose,
             terms,
@@ -215,8 +245,25 @@ impl StudyFile {
         &self.title
     }
 
-    /// Looks every institution's key up in `directory`.
-    pub fn resolve(self, directory: &[Institution]) -> Result<Study, InvalidStudyFile> {
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &ProjectName {
+        &self.project
+    }
+
+    /// The paths of its signed code lists, relative to the study file.
+    #[must_use]
+    pub fn code_lists(&self) -> &[String] {
+        &self.code_lists
+    }
+
+    /// Looks every institution's key up in `directory`, and takes the code lists that were read
+    /// from [`StudyFile::code_lists`].
+    pub fn resolve(
+        self,
+        directory: &[Institution],
+        code_lists: Vec<SignedCodeList>,
+    ) -> Result<Study, InvalidStudyFile> {
         let everybody = self.institutions.iter().any(|n| n.as_str() == "all");
         let institutions = if everybody {
             directory.to_vec()
@@ -238,16 +285,17 @@ impl StudyFile {
                 })
                 .collect::<Result<_, _>>()?
         };
-        let study = Study::new(
-            self.id,
-            self.title,
-            self.purpose,
-            self.terms,
-            self.dataset,
-            self.releases,
+        Ok(Study::new(StudyContent {
+            id: self.id,
+            project: self.project,
+            title: self.title,
+            purpose: self.purpose,
+            terms: self.terms,
+            dataset: self.dataset,
+            code_lists,
+            releases: self.releases,
             institutions,
-        )?;
-        Ok(study)
+        })?)
     }
 }
 
@@ -277,6 +325,11 @@ fn release(file: FileRelease) -> Result<StudyRelease, InvalidStudyFile> {
         sql,
         accuracy,
         times: file.times,
+        options: ReleaseOptions {
+            require_complete: file.require_complete,
+            coverage: file.coverage,
+            count_clipped: file.count_clipped,
+        },
     })
 }
 
@@ -313,6 +366,7 @@ mod tests {
 
     const GOOD: &str = r#"
 id = "01890a5d-ac96-774b-bcce-b302099a8057"
+project = "cost-sharing"
 title = "Does cost sharing change visits?"
 purpose = "To learn."
 dataset = "rand_hie"
@@ -335,7 +389,9 @@ accuracy = { within = 0.3, rows = 800 }
             name: PartyName::new("dayton").unwrap(),
             key: KeyId::new([1; 32]),
         };
-        let study = file.resolve(&[dayton]).unwrap();
+        let study = file.resolve(&[dayton], Vec::new()).unwrap();
+        assert_eq!(study.project().as_str(), "cost-sharing");
+        assert_eq!(study.releases()[0].options, ReleaseOptions::PROPOSED);
         assert_eq!(study.releases()[0].times, 1);
         assert_eq!(study.expires(UnixMillisNow).date(), "2027-12-31");
     }
@@ -347,7 +403,10 @@ accuracy = { within = 0.3, rows = 800 }
     fn every_wrong_file_says_what_and_where() {
         for (from, to, says) in [
             ("01890a5d-ac96-7", "01890a5d-ac96-4", "uuid of version 7"),
-            ("title =", "titel =", "line 3, column 1"),
+            ("title =", "titel =", "line 4, column 1"),
+            ("project = \"cost-sharing\"\n", "", "project is missing"),
+            ("cost-sharing", "unnamed", "project is missing"),
+            ("cost-sharing", "Cost sharing", "not a name"),
             (
                 "{ within = 0.3, rows = 800 }",
                 "{ within = 0.3, sigma = 1 }",
@@ -368,7 +427,7 @@ accuracy = { within = 0.3, rows = 800 }
         }
         let nobody = StudyFile::from_toml(GOOD)
             .unwrap()
-            .resolve(&[])
+            .resolve(&[], Vec::new())
             .unwrap_err();
         assert!(
             nobody

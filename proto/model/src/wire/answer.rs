@@ -6,6 +6,7 @@ use obscura_wire::v1;
 
 use crate::accuracy::{Accuracy, AccuracyRequest, InvalidAccuracy};
 use crate::answer::{Answer, InvalidAnswer, Key, Output, OutputKind, Shape, VectorShape};
+use crate::codelist::InvalidSignedCodeList;
 use crate::exposure::{Mode, Rho};
 use crate::ids::InvalidId;
 use crate::study::InvalidStudy;
@@ -32,6 +33,9 @@ pub enum InvalidWire {
     /// A study.
     #[error(transparent)]
     Study(#[from] InvalidStudy),
+    /// A code list, or its author's signature.
+    #[error(transparent)]
+    CodeList(#[from] InvalidSignedCodeList),
     /// Numbers that do not fit their shape.
     #[error(transparent)]
     Answer(#[from] InvalidAnswer),

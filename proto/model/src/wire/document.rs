@@ -1,19 +1,21 @@
-//! Study documents and releases: the bytes that are signed.
+//! Study documents: the bytes that are signed.
 
 use obscura_wire::v1;
 use prost::Message as _;
 
-use super::VERSION;
-use super::answer::{
-    InvalidWire, accuracy_from, accuracy_to, answer_from, numbers_to, shape_from, shape_to,
+use super::answer::{InvalidWire, accuracy_from, accuracy_to};
+use super::question::{code_lists_from, code_lists_to, options_from, options_to};
+use crate::ids::{DatasetName, KeyId, PartyName, ProjectName, ReleaseName, StudyId};
+use crate::study::{
+    Institution, ReleaseOptions, Study, StudyContent, StudyRelease, StudyState, Terms,
+    UNNAMED_PROJECT, Verdict,
 };
-use crate::exposure::Rho;
-use crate::ids::{
-    DatasetId, DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
-};
-use crate::release::{Completeness, Release, RunRequest, SignedRelease};
-use crate::study::{Institution, Study, StudyRelease, StudyState, Terms, Verdict};
 use crate::text::SqlText;
+
+/// The first form: no project, no code lists, no options.
+const FIRST: u32 = 1;
+/// The present form.
+const PRESENT: u32 = 2;
 
 /// The document's bytes: what is signed and approved by digest.
 #[must_use]
@@ -26,7 +28,8 @@ pub fn study_decode(bytes: &[u8]) -> Result<Study, InvalidWire> {
     study_from(v1::StudyDocument::decode(bytes).map_err(|_| InvalidWire::Form)?)
 }
 
-/// To the wire.
+/// To the wire: the oldest form that can say it, so that what was read from a document of the first
+/// form is written as the very same bytes.
 #[must_use]
 pub fn study_to(study: &Study) -> v1::StudyDocument {
     let Terms {
@@ -41,13 +44,14 @@ pub fn study_to(study: &Study) -> v1::StudyDocument {
         sql: r.sql.to_string(),
         accuracy: Some(accuracy_to(&r.accuracy)),
         times: r.times,
+        options: options_to(&r.options),
     };
     let institution = |i: &Institution| v1::Institution {
         name: i.name.to_string(),
         key: i.key.as_bytes().to_vec(),
     };
     v1::StudyDocument {
-        version: VERSION,
+        version: if is_first(study) { FIRST } else { PRESENT },
         study_id: study.id().as_bytes().to_vec(),
         title: study.title().to_owned(),
         purpose: study.purpose().to_owned(),
@@ -61,7 +65,22 @@ pub fn study_to(study: &Study) -> v1::StudyDocument {
         dataset: study.dataset().to_string(),
         releases: study.releases().iter().map(release).collect(),
         institutions: study.institutions().iter().map(institution).collect(),
+        project: if is_first(study) {
+            String::new()
+        } else {
+            study.project().to_string()
+        },
+        code_lists: code_lists_to(study.code_lists()),
     }
+}
+
+fn is_first(study: &Study) -> bool {
+    study.project().as_str() == UNNAMED_PROJECT
+        && study.code_lists().is_empty()
+        && study
+            .releases()
+            .iter()
+            .all(|r| r.options == ReleaseOptions::NONE)
 }
 
 /// From the wire.
@@ -75,10 +94,16 @@ pub fn study_from(document: v1::StudyDocument) -> Result<Study, InvalidWire> {
         dataset,
         releases,
         institutions,
+        project,
+        code_lists,
     } = document;
-    if version != VERSION {
-        return Err(InvalidWire::Missing("a known version of the study's form"));
-    }
+    let plain =
+        project.is_empty() && code_lists.is_empty() && releases.iter().all(|r| r.options.is_none());
+    let project = match version {
+        FIRST if plain => UNNAMED_PROJECT,
+        PRESENT => &project,
+        _ => return Err(InvalidWire::Missing("a known version of the study's form")),
+    };
     let v1::Terms {
         controller,
         legal_basis,
@@ -99,12 +124,14 @@ pub fn study_from(document: v1::StudyDocument) -> Result<Study, InvalidWire> {
             sql,
             accuracy,
             times,
+            options,
         } = r;
         Ok(StudyRelease {
             name: ReleaseName::new(&name)?,
             sql: SqlText::new(&sql)?,
             accuracy: accuracy_from(accuracy)?,
             times,
+            options: options_from(options),
         })
     };
     let institution = |v1::Institution { name, key }: v1::Institution| {
@@ -113,146 +140,21 @@ pub fn study_from(document: v1::StudyDocument) -> Result<Study, InvalidWire> {
             key: KeyId::from_bytes(&key)?,
         })
     };
-    Ok(Study::new(
-        StudyId::from_bytes(&study_id)?,
+    let (releases, institutions) = (
+        releases.into_iter().map(release),
+        institutions.into_iter().map(institution),
+    );
+    Ok(Study::new(StudyContent {
+        id: StudyId::from_bytes(&study_id)?,
+        project: ProjectName::new(project)?,
         title,
         purpose,
         terms,
-        DatasetName::new(&dataset)?,
-        releases
-            .into_iter()
-            .map(release)
-            .collect::<Result<_, InvalidWire>>()?,
-        institutions
-            .into_iter()
-            .map(institution)
-            .collect::<Result<_, InvalidWire>>()?,
-    )?)
-}
-
-/// The release's bytes: what the journal stores and the node signs.
-#[must_use]
-pub fn encode_release(release: &Release) -> Vec<u8> {
-    let Release {
-        node,
-        node_name,
-        requester,
-        request_id,
-        request_digest,
-        study_id,
-        study_digest,
-        release,
-        dataset_id,
-        dataset,
-        dataset_version,
-        canonical_sql,
-        answer,
-        price,
-        completeness,
-        journal_index,
-        head_size,
-        head_root,
-        committed,
-    } = release;
-    v1::ReleaseBody {
-        version: VERSION,
-        node: node.as_bytes().to_vec(),
-        node_name: node_name.to_string(),
-        requester: requester.as_bytes().to_vec(),
-        request_id: request_id.as_bytes().to_vec(),
-        request_digest: request_digest.as_bytes().to_vec(),
-        study_id: study_id.as_bytes().to_vec(),
-        study_digest: study_digest.as_bytes().to_vec(),
-        release: release.to_string(),
-        dataset_id: dataset_id.as_bytes().to_vec(),
-        dataset: dataset.to_string(),
-        dataset_version: *dataset_version,
-        canonical_sql: canonical_sql.clone(),
-        shape: Some(shape_to(answer.shape())),
-        numbers: Some(numbers_to(answer)),
-        price_nano: price.nano(),
-        completeness: match completeness {
-            Completeness::NobodyDropped => v1::Completeness::NobodyDropped,
-            Completeness::SubjectsMayBeMissing => v1::Completeness::SubjectsMayBeMissing,
-        }
-        .into(),
-        journal_index: *journal_index,
-        head_size: *head_size,
-        head_root: head_root.as_bytes().to_vec(),
-        committed_unix_ms: committed.0,
-    }
-    .encode_to_vec()
-}
-
-/// Reads a release's bytes; nothing if they break a rule.
-#[must_use]
-pub fn decode_release(bytes: &[u8]) -> Option<Release> {
-    let v1::ReleaseBody {
-        version,
-        node,
-        node_name,
-        requester,
-        request_id,
-        request_digest,
-        study_id,
-        study_digest,
-        release,
-        dataset_id,
-        dataset,
-        dataset_version,
-        canonical_sql,
-        shape,
-        numbers,
-        price_nano,
-        completeness,
-        journal_index,
-        head_size,
-        head_root,
-        committed_unix_ms,
-    } = v1::ReleaseBody::decode(bytes).ok()?;
-    if version != VERSION {
-        return None;
-    }
-    let completeness = match v1::Completeness::try_from(completeness).ok()? {
-        v1::Completeness::Unspecified => return None,
-        v1::Completeness::NobodyDropped => Completeness::NobodyDropped,
-        v1::Completeness::SubjectsMayBeMissing => Completeness::SubjectsMayBeMissing,
-    };
-    Some(Release {
-        node: KeyId::from_bytes(&node).ok()?,
-        node_name: PartyName::new(&node_name).ok()?,
-        requester: KeyId::from_bytes(&requester).ok()?,
-        request_id: RequestId::from_bytes(&request_id).ok()?,
-        request_digest: Digest::from_bytes(&request_digest).ok()?,
-        study_id: StudyId::from_bytes(&study_id).ok()?,
-        study_digest: Digest::from_bytes(&study_digest).ok()?,
-        release: ReleaseName::new(&release).ok()?,
-        dataset_id: DatasetId::from_bytes(&dataset_id).ok()?,
-        dataset: DatasetName::new(&dataset).ok()?,
-        dataset_version,
-        canonical_sql,
-        answer: answer_from(shape_from(shape).ok()?, numbers).ok()?,
-        price: Rho::from_nano(price_nano),
-        completeness,
-        journal_index,
-        head_size,
-        head_root: Digest::from_bytes(&head_root).ok()?,
-        committed: UnixMillis(committed_unix_ms),
-    })
-}
-
-/// To the wire.
-#[must_use]
-pub fn signed_release_to(release: &SignedRelease) -> v1::SignedRelease {
-    let SignedRelease { body, signature } = release.clone();
-    v1::SignedRelease { body, signature }
-}
-
-/// From the wire; nothing is checked yet.
-#[must_use]
-pub fn signed_release_from(release: v1::SignedRelease) -> SignedRelease {
-    let v1::SignedRelease { body, signature } = release;
-    SignedRelease { body, signature }
+        dataset: DatasetName::new(&dataset)?,
+        code_lists: code_lists_from(code_lists)?,
+        releases: releases.collect::<Result<_, InvalidWire>>()?,
+        institutions: institutions.collect::<Result<_, InvalidWire>>()?,
+    })?)
 }
 
 /// To the wire.
@@ -310,32 +212,66 @@ pub fn verdict_from(verdict: i32) -> Result<Verdict, InvalidWire> {
     }
 }
 
-/// The bytes of a request to run a release.
-#[must_use]
-pub fn run_request_encode(request: &RunRequest) -> Vec<u8> {
-    let RunRequest {
-        study,
-        study_digest,
-        release,
-    } = request;
-    v1::RunRequest {
-        study_id: study.as_bytes().to_vec(),
-        study_digest: study_digest.as_bytes().to_vec(),
-        release: release.to_string(),
-    }
-    .encode_to_vec()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accuracy::{Accuracy, AccuracyRequest};
+    use crate::codelist::{CodeList, SignedCodeList};
+    use crate::exposure::Rho;
+    use crate::identity::SigningKey;
 
-/// Reads a request to run a release.
-pub fn run_request_decode(bytes: &[u8]) -> Result<RunRequest, InvalidWire> {
-    let v1::RunRequest {
-        study_id,
-        study_digest,
-        release,
-    } = v1::RunRequest::decode(bytes).map_err(|_| InvalidWire::Form)?;
-    Ok(RunRequest {
-        study: StudyId::from_bytes(&study_id)?,
-        study_digest: Digest::from_bytes(&study_digest)?,
-        release: ReleaseName::new(&release)?,
-    })
+    fn content() -> StudyContent {
+        let accuracy = Accuracy::Price(Rho::from_nano(7));
+        StudyContent {
+            id: StudyId::from_parts(1, [1; 10]),
+            project: ProjectName::new(UNNAMED_PROJECT).unwrap(),
+            title: "t".into(),
+            purpose: "p".into(),
+            terms: Terms::default(),
+            dataset: DatasetName::new("d").unwrap(),
+            code_lists: Vec::new(),
+            releases: vec![StudyRelease {
+                name: ReleaseName::new("n").unwrap(),
+                sql: SqlText::new("SELECT COUNT(*) FROM d").unwrap(),
+                accuracy: AccuracyRequest::whole(accuracy).unwrap(),
+                times: 1,
+                options: ReleaseOptions::NONE,
+            }],
+            institutions: vec![Institution {
+                name: PartyName::new("basel").unwrap(),
+                key: KeyId::new([3; 32]),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_document_of_the_first_form_keeps_its_bytes_and_says_nothing_new() {
+        let study = Study::new(content()).unwrap();
+        let bytes = study_encode(&study);
+        let document = v1::StudyDocument::decode(bytes.as_slice()).unwrap();
+        assert_eq!((document.version, document.project.as_str()), (1, ""));
+        let read = study_decode(&bytes).unwrap();
+        assert_eq!(read, study);
+        assert_eq!(study_encode(&read), bytes);
+        let mut forged = document;
+        forged.project = "other".into();
+        assert!(study_from(forged).is_err());
+    }
+
+    #[test]
+    fn the_present_form_carries_project_options_and_code_lists_whose_signature_holds() {
+        let list = CodeList::from_toml("name = \"d\"\ncodes = [\"E10\"]").unwrap();
+        let mut content = content();
+        content.project = ProjectName::new("cost-sharing").unwrap();
+        content.releases[0].options.coverage = true;
+        content.code_lists = vec![SignedCodeList::sign(&SigningKey::from_seed([1; 32]), list)];
+        let study = Study::new(content).unwrap();
+        let bytes = study_encode(&study);
+        assert_eq!(study_decode(&bytes).unwrap(), study);
+        let mut document = v1::StudyDocument::decode(bytes.as_slice()).unwrap();
+        assert_eq!(document.version, 2);
+        document.code_lists[0].text.push(' ');
+        let error = study_from(document).unwrap_err().to_string();
+        assert!(error.contains("signature on code list 'd'"), "{error}");
+    }
 }

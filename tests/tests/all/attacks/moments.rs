@@ -8,6 +8,7 @@ use obscura_client::model::accuracy::Accuracy;
 use obscura_client::model::envelope::Reality;
 use obscura_client::model::exposure::{Mode, Rho};
 use obscura_client::model::study::{Study, StudyState};
+use obscura_client::{NewDataset, SubjectIds};
 use obscura_tests::cluster::{Cluster, ask};
 use obscura_tests::data::visits;
 use obscura_tests::raw::{Answer, RUN};
@@ -132,12 +133,17 @@ async fn a_flood_of_mock_runs_is_one_callers_own_trouble() {
         dataset,
         sql,
         accuracy,
+        options,
+        code_lists,
+        dataset_version: _,
     } = preview(VISITS, v1::accuracy::Way::PriceNano(9_000_000));
     let body = v1::RunMockRequest {
         dataset,
         sql,
         accuracy,
         seed: 1,
+        options,
+        code_lists,
     }
     .encode_to_vec();
     let mut calls = JoinSet::new();
@@ -288,12 +294,21 @@ async fn more_people_than_declared_are_refused_and_nothing_is_kept_of_it() {
         let text = text.replace("name = \"visits\"", "name = \"others\"");
         text.replace("subject_unit", "population = \"others\"\nsubject_unit")
     };
-    let refused = outcome(owner.add_dataset(&other("[1, 59]")).await);
+    let refused = outcome(owner.add(&apart(&other("[1, 59]"))).await);
     assert!(refused.1.contains("has 60 subjects"), "{}", refused.1);
     assert!(refused.1.contains("at most 59"), "{}", refused.1);
     let log = owner.log(0, 1_000).await.unwrap();
     assert!(!log.entries.iter().any(|e| e.text.contains("others")));
-    owner.add_dataset(&other("[1, 60]")).await.unwrap();
+    owner.add(&apart(&other("[1, 60]"))).await.unwrap();
     drop(owner);
     cluster.stop().await;
+}
+
+/// With the owner's statement that nobody is in two populations.
+fn apart(description: &str) -> NewDataset {
+    NewDataset {
+        description: description.to_owned(),
+        apart: true,
+        opt_out: SubjectIds::from_lines(""),
+    }
 }

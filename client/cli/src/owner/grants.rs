@@ -1,0 +1,119 @@
+//! Standing grants at one's own node.
+
+use clap::{Args, Subcommand};
+use obscura_client::NewGrant;
+use obscura_client::model::ids::{DatasetName, GrantId, PartyName, ProjectName};
+use serde_json::json;
+
+use super::projects::key_of;
+use crate::output::tables::{pairs, table, wrapped};
+use crate::output::{Report, progress};
+use crate::project::{GRANT, grant_line, grant_view};
+use crate::session::Session;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Grant {
+    /// Let a scientist ask without a study, for chosen columns, up to a total, until a date.
+    Give(Give),
+    /// List all grants, with what they took and still allow.
+    List,
+    /// Take a grant back. What was released stays released.
+    Revoke {
+        /// The grant's id.
+        grant: GrantId,
+        /// Why; without facts from the data.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Give {
+    /// To whom: the name under which they are enrolled.
+    #[arg(long, value_name = "NAME")]
+    scientist: PartyName,
+    /// The project whose share its releases count towards.
+    #[arg(long, value_name = "PROJECT")]
+    project: ProjectName,
+    /// About which dataset.
+    #[arg(long)]
+    dataset: DatasetName,
+    /// The columns that questions may read, separated by commas.
+    #[arg(long, value_delimiter = ',', required = true)]
+    columns: Vec<String>,
+    /// The total of all its releases, at the delta of the dataset's description.
+    #[arg(long)]
+    epsilon: f64,
+    /// The most releases.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    releases: u32,
+    /// The last day, such as 2027-12-31.
+    #[arg(long, value_name = "DATE")]
+    until: String,
+    /// Why: it is signed and kept.
+    #[arg(long)]
+    reason: String,
+    /// The id of a grant that was given before and whose answer got lost: the same again changes
+    /// nothing.
+    #[arg(long, value_name = "GRANT")]
+    id: Option<GrantId>,
+}
+
+pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Report> {
+    let owner = session.owner().await?;
+    match command {
+        Grant::Give(give) => {
+            let id = match give.id {
+                Some(id) => id,
+                None => owner.new_grant_id()?,
+            };
+            let new = NewGrant {
+                id,
+                project: give.project,
+                scientist: key_of(&owner, &give.scientist).await?,
+                dataset: give.dataset,
+                columns: give.columns,
+                epsilon: give.epsilon,
+                releases: give.releases,
+                until: give.until,
+                reason: give.reason,
+            };
+            let grant = owner.give_grant(&new).await?;
+            let cells = grant_line(&grant, session.details);
+            let facts: Vec<_> = GRANT.into_iter().zip(cells).collect();
+            let note = "Its releases are answered at once and count like any other. It reserves \
+                        nothing; near the population's limit the mode in force decides.";
+            let text = format!(
+                "{} may ask without a study.\n{}{}\n",
+                grant.scientist_name,
+                pairs(&facts),
+                wrapped(note, 0)
+            );
+            Ok(Report::new(text, grant_view(&grant)))
+        }
+        Grant::List => {
+            let grants = progress("asking", owner.grants()).await?;
+            let json = json!({ "grants": grants.iter().map(grant_view).collect::<Vec<_>>() });
+            if grants.is_empty() {
+                return Ok(Report::new("No grant was given yet.\n".to_owned(), json));
+            }
+            let rows = grants.iter().map(|grant| {
+                let mut row = vec![grant.scientist_name.clone()];
+                row.extend(grant_line(grant, session.details));
+                row
+            });
+            let mut header = vec!["Scientist"];
+            header.extend(GRANT);
+            Ok(Report::new(table(&header, rows.collect(), &[]), json))
+        }
+        Grant::Revoke { grant, reason } => {
+            let grant = owner.revoke_grant(grant, &reason).await?;
+            let text = format!(
+                "The grant of {} is {}. What was released stays released.\n",
+                grant.scientist_name,
+                grant.state.in_words()
+            );
+            Ok(Report::new(text, grant_view(&grant)))
+        }
+    }
+}

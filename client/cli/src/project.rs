@@ -1,0 +1,196 @@
+//! `obscura project` and `obscura grants`: with whom one works, and what one may ask at once.
+
+use anyhow::bail;
+use clap::Subcommand;
+use obscura_client::model::ids::{GrantId, KeyId, ProjectName};
+use obscura_client::{AtSite, Grant, Project as There};
+use serde_json::{Value, json};
+
+use crate::output::tables::{table, wrapped};
+use crate::output::{Report, progress, views, words};
+use crate::session::Session;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Project {
+    /// List your projects at every institution: who is in them, and their share.
+    List,
+    /// Ask every institution to let you join a project; each owner confirms you once.
+    Join {
+        /// The project's name.
+        name: ProjectName,
+    },
+}
+
+pub(crate) async fn run(session: &Session, command: Project) -> anyhow::Result<Report> {
+    let client = session.client().await?;
+    let me = client.me().key;
+    match command {
+        Project::List => {
+            let sites = progress("asking every institution", client.projects()).await;
+            let mut rows = Vec::new();
+            for site in &sites {
+                match &site.outcome {
+                    Err(error) => rows.push(vec![site.name().to_string(), error.reason()]),
+                    Ok(projects) => rows.extend(projects.iter().map(|project| {
+                        let mut row = vec![site.name().to_string()];
+                        row.extend(line(project, &me, session.details));
+                        row
+                    })),
+                }
+            }
+            if sites.is_empty() {
+                bail!("there is no institution in the directory: ask the gateway's operator");
+            }
+            let header = ["Institution", "Project", "You", "Members", "Share of it"];
+            let list = |projects: &Vec<There>| projects.iter().map(view).collect();
+            let view = json!({ "institutions": views::sites(&sites, "projects", list) });
+            Ok(Report::new(table(&header, rows, &[]), view))
+        }
+        Project::Join { name } => {
+            let sites = progress("asking every institution", client.join_project(&name)).await;
+            Ok(joined(&name, &me, &sites))
+        }
+    }
+}
+
+fn joined(name: &ProjectName, me: &KeyId, sites: &[AtSite<There>]) -> Report {
+    let row = |site: &AtSite<There>| {
+        let outcome = match &site.outcome {
+            Ok(project) => standing(project, me).to_owned(),
+            Err(error) => error.reason(),
+        };
+        vec![site.name().to_string(), outcome]
+    };
+    let rows = sites.iter().map(row).collect();
+    let text = format!(
+        "Project {name}\n{}{}\n",
+        table(&["Institution", "You"], rows, &[]),
+        wrapped(
+            "Each owner confirms you once. From then on you see the project's studies there and \
+             may run what was approved for it.",
+            0
+        )
+    );
+    let view = json!({
+        "project": name.as_str(),
+        "institutions": views::sites(sites, "project", view),
+    });
+    let complete = sites.iter().all(|s| s.outcome.is_ok());
+    Report::new(text, view).complete(complete)
+}
+
+/// How the person with this key stands in a project.
+fn standing(project: &There, me: &KeyId) -> &'static str {
+    match project.members.iter().find(|m| m.key == *me) {
+        Some(member) if member.confirmed => "member",
+        Some(_) => "waiting for the owner",
+        None => "not a member",
+    }
+}
+
+/// Name, own standing, members, share.
+fn line(project: &There, me: &KeyId, details: bool) -> Vec<String> {
+    let confirmed = project.members.iter().filter(|m| m.confirmed);
+    let names: Vec<_> = confirmed.map(|m| m.name.as_str()).collect();
+    let share = match standing(project, me) {
+        "member" => words::project_share(&project.share, details),
+        _ => String::new(),
+    };
+    vec![
+        project.name.to_string(),
+        standing(project, me).to_owned(),
+        names.join(", "),
+        share,
+    ]
+}
+
+/// A project for programs.
+pub(crate) fn view(project: &There) -> Value {
+    let member = |m: &obscura_client::Member| {
+        json!({
+            "key": m.key.to_string(),
+            "name": m.name,
+            "confirmed": m.confirmed,
+        })
+    };
+    json!({
+        "name": project.name.as_str(),
+        "members": project.members.iter().map(member).collect::<Vec<_>>(),
+        "share": views::share(&project.share),
+    })
+}
+
+pub(crate) async fn grants(session: &Session) -> anyhow::Result<Report> {
+    let client = session.client().await?;
+    let sites = progress("asking every institution", client.grants()).await;
+    let mut rows = Vec::new();
+    for site in &sites {
+        match &site.outcome {
+            Err(error) => rows.push(vec![site.name().to_string(), error.reason()]),
+            Ok(grants) => rows.extend(grants.iter().map(|grant| {
+                let mut row = vec![site.name().to_string()];
+                row.extend(grant_line(grant, session.details));
+                row
+            })),
+        }
+    }
+    let view = json!({ "institutions": views::sites(&sites, "grants", |grants| {
+        grants.iter().map(grant_view).collect()
+    }) });
+    if rows.is_empty() {
+        let text = "No institution gave you a standing grant.\n".to_owned();
+        return Ok(Report::new(text, view));
+    }
+    let mut header = vec!["Institution"];
+    header.extend(GRANT);
+    let text = format!(
+        "{}Ask with `obscura release ask`: it is answered at once and adds to exposure like any \
+         release.\n",
+        table(&header, rows, &[])
+    );
+    Ok(Report::new(text, view))
+}
+
+/// The heads of [`grant_line`]'s columns.
+pub(crate) const GRANT: [&str; 6] = ["Grant", "Dataset", "Columns", "State", "Made", "Allows"];
+
+pub(crate) fn grant_line(grant: &Grant, details: bool) -> Vec<String> {
+    let (releases, rho) = grant.allows();
+    let percent = words::percent(grant.taken, grant.most);
+    let mut made = format!("{} releases, {percent} % of its total", grant.begun);
+    let mut allows = format!("{releases} more until {}", grant.expires.date());
+    if details {
+        made.push_str(&format!(" (rho {} of {})", grant.taken, grant.most));
+        allows.push_str(&format!(" (rho {rho})"));
+    }
+    vec![
+        grant.id.to_string(),
+        grant.dataset.to_string(),
+        grant.columns.join(", "),
+        grant.state.in_words().to_owned(),
+        made,
+        allows,
+    ]
+}
+
+/// A grant for programs.
+pub(crate) fn grant_view(grant: &Grant) -> Value {
+    let (releases, rho) = grant.allows();
+    let id: GrantId = grant.id;
+    json!({
+        "grant": id.to_string(),
+        "project": grant.project.as_str(),
+        "scientist": grant.scientist_name,
+        "dataset": grant.dataset.as_str(),
+        "columns": grant.columns,
+        "state": grant.state.in_words(),
+        "reason": grant.reason,
+        "most_nano_rho": grant.most.nano(),
+        "taken_nano_rho": grant.taken.nano(),
+        "allows_nano_rho": rho.nano(),
+        "releases": grant.releases,
+        "begun": grant.begun,
+        "allows_releases": releases,
+        "expires_unix_ms": grant.expires.0,
+    })
+}

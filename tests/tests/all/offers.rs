@@ -1,0 +1,197 @@
+//! The same question again: the earlier answer is offered, and adds nothing.
+
+use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
+use obscura_client::model::codelist::{CodeList, SignedCodeList};
+use obscura_client::model::envelope::Reality;
+use obscura_client::model::exposure::Rho;
+use obscura_client::model::ids::{DatasetName, PartyName, ProjectName, RequestId, UnixMillis};
+use obscura_client::model::text::SqlText;
+use obscura_client::{NewGrant, Question};
+use obscura_model::identity::Role;
+use obscura_model::wire;
+use obscura_tests::cluster::{Cluster, ask, release_name, terms};
+use obscura_tests::data::visits;
+use obscura_tests::raw::{Caller, Said};
+use prost::Message as _;
+use tonic::Code;
+
+use crate::support::VISITS;
+
+const PRICE: u64 = 9_000_000;
+
+fn site_1() -> PartyName {
+    PartyName::new("site-1").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_question_is_answered_by_the_earlier_release_unless_again_is_said() {
+    let builder = Cluster::builder().site(visits(60, 3, 1)).scientist("bob");
+    let cluster = builder.build().await.unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let (site, n) = (site_1(), release_name("n").unwrap());
+    let meter = || cluster.sites[0].meter().unwrap();
+    let asks = |name| [ask(name, VISITS, PRICE).times(3)];
+    let first = cluster.approved(&ada, &asks("n")).await.unwrap();
+    let made = ada.release(&first, &site, &n, 1).await.unwrap();
+    assert!(!made.is_earlier());
+    let once = meter();
+    // Its own request again is the stored answer, and no offer.
+    let same = ada.release(&first, &site, &n, 1).await.unwrap();
+    assert_eq!(same, made);
+    // Another study with the same question, under another name and written otherwise.
+    let sql = "select grp, count(*) as n from visits group by grp";
+    let second = cluster
+        .approved(&ada, &[ask("m", sql, PRICE).times(3)])
+        .await
+        .unwrap();
+    let m = release_name("m").unwrap();
+    let offered = ada.release(&second, &site, &m, 1).await.unwrap();
+    assert!(offered.is_earlier());
+    assert_eq!(offered.signed(), made.signed());
+    assert_eq!(offered.label(), &m);
+    assert_eq!(meter(), once, "an offer adds nothing");
+    let status = ada.status(&second).await.remove(0).outcome.unwrap();
+    assert_eq!(status.releases[0].runs, 0, "and takes no run");
+    // Again is a new release; saying it twice is one request.
+    let again = ada.release_again(&second, &site, &m).await.unwrap();
+    assert!(!again.is_earlier() && again.signed() != made.signed());
+    let twice = meter();
+    assert_eq!(twice.nano(), 2 * once.nano());
+    let retried = ada.release_again(&second, &site, &m).await.unwrap();
+    assert_eq!((retried.signed(), meter()), (again.signed(), twice));
+    // A run with a number of its own is a new release too.
+    let run = ada.release(&second, &site, &m, 2).await.unwrap();
+    assert!(!run.is_earlier());
+    // The newest is offered from then on; the first request keeps its own answer.
+    let newest = ada.release(&second, &site, &m, 1).await.unwrap();
+    assert_eq!(newest.signed(), run.signed());
+    let kept = ada.release(&first, &site, &n, 1).await.unwrap();
+    assert_eq!(kept, made);
+    // Another accuracy is another question; and so is somebody else's.
+    let before = meter();
+    let third = cluster
+        .approved(&ada, &[ask("n", VISITS, PRICE + 1_000_000)])
+        .await
+        .unwrap();
+    assert!(
+        !ada.release(&third, &site, &n, 1)
+            .await
+            .unwrap()
+            .is_earlier()
+    );
+    let bob = cluster.client("bob").await.unwrap();
+    let bobs = cluster.approved(&bob, &asks("n")).await.unwrap();
+    assert!(!bob.release(&bobs, &site, &n, 1).await.unwrap().is_earlier());
+    assert!(meter() > before);
+    // What is not approved is not offered either.
+    let undecided = cluster.study(&ada, &asks("n")).unwrap();
+    ada.submit(&undecided).await;
+    assert!(ada.release(&undecided, &site, &n, 1).await.is_err());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_version_makes_it_a_new_question_and_grants_offer_too() {
+    let cluster = Cluster::builder()
+        .site(visits(60, 3, 1))
+        .build()
+        .await
+        .unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let (site, n) = (site_1(), release_name("n").unwrap());
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let study = cluster
+        .approved(&ada, &[ask("n", VISITS, PRICE)])
+        .await
+        .unwrap();
+    let made = ada.release(&study, &site, &n, 1).await.unwrap();
+    let grant = NewGrant {
+        id: owner.new_grant_id().unwrap(),
+        project: ProjectName::new("ada").unwrap(),
+        scientist: ada.me().key,
+        dataset: DatasetName::new("visits").unwrap(),
+        columns: vec!["grp".to_owned()],
+        epsilon: 2.0,
+        releases: 5,
+        until: UnixMillis(cluster.clock.today().0 + 86_400_000).date(),
+        reason: "monitoring".to_owned(),
+    };
+    owner.give_grant(&grant).await.unwrap();
+    let question = Question::new(
+        DatasetName::new("visits").unwrap(),
+        SqlText::new(VISITS).unwrap(),
+        AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(PRICE))).unwrap(),
+    );
+    let meter = cluster.sites[0].meter().unwrap();
+    let offered = ada.ask(&site, grant.id, &question, false).await.unwrap();
+    assert!(offered.is_earlier());
+    assert_eq!(offered.signed(), made.signed());
+    assert_eq!(cluster.sites[0].meter().unwrap(), meter);
+    // The next version: what was known of the old one is no answer.
+    owner
+        .add_dataset(&cluster.sites[0].dataset.description)
+        .await
+        .unwrap();
+    let fresh = ada.ask(&site, grant.id, &question, false).await.unwrap();
+    assert!(!fresh.is_earlier());
+    assert_eq!(fresh.release().dataset_version, 2);
+    // The study is about the old version still, and its answer is known there.
+    let more = cluster.sites[0].meter().unwrap();
+    let kept = ada.release(&study, &site, &n, 1).await.unwrap();
+    assert_eq!((kept, cluster.sites[0].meter().unwrap()), (made, more));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_list_travels_with_its_study_and_is_refused_if_its_signature_does_not_hold() {
+    let cluster = Cluster::builder()
+        .site(visits(60, 3, 1))
+        .build()
+        .await
+        .unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let person = cluster.scientist("ada").unwrap();
+    let list = "name = \"days\"\ntitle = \"Weekend\"\ncodes = [\"6\", \"7\"]\n";
+    let list = CodeList::from_toml(list).unwrap();
+    let signed = SignedCodeList::sign(&person.signing_key().unwrap(), list);
+    let study = ada
+        .draft("Lists", "visits")
+        .unwrap()
+        .project("ada")
+        .purpose("To see")
+        .terms(terms())
+        .code_list(signed.clone())
+        .release("n", VISITS, Accuracy::Price(Rho::from_nano(PRICE)))
+        .ask(&cluster.institutions().unwrap())
+        .unwrap();
+    ada.submit(&study).await.remove(0).outcome.unwrap();
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let review = owner.review(study.id()).await.unwrap();
+    assert_eq!(review.code_lists.len(), 1);
+    let seen = &review.code_lists[0];
+    assert_eq!(seen.reference, signed.list().reference());
+    assert_eq!((seen.codes, seen.author.as_str()), (2, "ada"));
+    // Changed on the way, in a document that ada signs.
+    let mut document = wire::study_to(&study);
+    document.study_id = ada.new_study_id().unwrap().as_bytes().to_vec();
+    document.code_lists[0].text.push('\n');
+    let node = cluster.sites[0].institution().unwrap();
+    let address = cluster.sites[0].address().unwrap().to_string();
+    let caller = Caller::new(person, &address, (Role::Node, &node.name), None).unwrap();
+    let said = Said {
+        method: "/obscura.v1.Studies/Submit",
+        audience: node.key,
+        request_id: RequestId::from_parts(cluster.clock.today().0, [7; 10]),
+        now: cluster.clock.today(),
+        reality: Reality::Real,
+    };
+    let message = caller.sign(&said, document.encode_to_vec());
+    let refused = caller
+        .send(said.method, message)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(refused.0, Code::InvalidArgument);
+    assert!(refused.1.contains("does not hold"), "{}", refused.1);
+    cluster.stop().await;
+}
