@@ -9,13 +9,10 @@ mod architecture;
 mod attacks;
 #[path = "all/blind_gateway.rs"]
 mod blind_gateway;
-<<<<<<< HEAD
 #[path = "all/differential.rs"]
 mod differential;
-=======
 #[path = "all/grants.rs"]
 mod grants;
->>>>>>> main
 #[path = "all/index_deleted.rs"]
 mod index_deleted;
 #[path = "all/kills.rs"]
