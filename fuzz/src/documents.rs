@@ -23,13 +23,14 @@ pub fn check(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else {
         return;
     };
-    match kind % 7 {
+    match kind % 8 {
         0 => signed(bytes),
         1 => envelope(bytes),
         2 => study(bytes),
         3 => release(bytes),
         4 => run_request(bytes),
         5 => certificate(bytes),
+        6 => ask_request(bytes),
         _ => messages(bytes),
     }
 }
@@ -116,6 +117,14 @@ fn run_request(bytes: &[u8]) {
     assert_eq!(wire::run_request_decode(&encoded).as_ref(), Ok(&request));
 }
 
+fn ask_request(bytes: &[u8]) {
+    let Ok(request) = wire::ask_request_decode(bytes) else {
+        return;
+    };
+    let encoded = wire::ask_request_encode(&request);
+    assert_eq!(wire::ask_request_decode(&encoded).as_ref(), Ok(&request));
+}
+
 fn certificate(bytes: &[u8]) {
     let _ = Party::from_certificate(bytes);
     if let Ok(key) = SigningKey::from_pkcs8_der(bytes) {
@@ -143,12 +152,15 @@ fn messages(bytes: &[u8]) {
     }
     one_of!(
         ListDatasetsRequest ListDatasetsResponse GetDatasetRequest Dataset ListNodesRequest
-        ListNodesResponse Envelope GetExposureRequest GetExposureResponse AddDatasetRequest
-        AddDatasetResponse SetLimitRequest SetScientistLimitRequest EnrolRequest ListRequestsRequest
-        LogRequest LogResponse Review Decision OwnerExposureRequest OwnerExposureResponse
-        LiftRequest RunRequest SignedRelease ReleaseBody RunMockRequest RunMockResponse
-        PreviewRequest PreviewResponse StudyDocument StudyRequest ListStudiesRequest
-        ListStudiesResponse StudyStatus
+        ListNodesResponse Signed Envelope GetExposureRequest GetExposureResponse Grant
+        GiveGrantRequest RevokeGrantRequest ListGrantsRequest ListGrantsResponse AddDatasetRequest
+        AddDatasetResponse SetLimitRequest SetScientistLimitRequest EnrolRequest
+        ListRequestsRequest LogRequest LogResponse Review Decision OwnerExposureRequest
+        OwnerExposureResponse LiftRequest ProjectRequest ListProjectsRequest ListProjectsResponse
+        MemberRequest SetProjectLimitRequest SignedCodeList RunRequest AskRequest RunResponse
+        SignedRelease ReleaseBody RunMockRequest RunMockResponse PreviewRequest PreviewResponse
+        StudyDocument StudyRequest ListStudiesRequest ListStudiesResponse StudyStatus
+        MarkSubjectsRequest MarkSubjectsResponse RekeyRequest MergeRequest
     );
     let _ = wire::shape_from(v1::Shape::decode(bytes).ok());
     let _ = wire::accuracy_from(v1::AccuracyRequest::decode(bytes).ok());

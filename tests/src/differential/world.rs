@@ -10,10 +10,11 @@ use obscura_model::exposure::Rho;
 use obscura_model::ids::{
     DatasetId, DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
 };
-use obscura_model::release::{Completeness, Release};
+use obscura_model::release::{Authority, Completeness, Release};
 use obscura_model::schema::Description;
+use obscura_model::study::ReleaseOptions;
 use obscura_model::wire;
-use obscura_privacy::{CodeGrid, Filter, Mode, Permit};
+use obscura_privacy::{CodeGrid, Filter, Known, Mode, Permit};
 use obscura_query::ingest::{Secrets, read_rows, sort, subject_hash};
 use obscura_query::{Contributions, PrivatePlan, PrivateTable};
 use rand::seq::IndexedRandom as _;
@@ -139,6 +140,8 @@ pub(super) struct World {
     pub(super) subject: u32,
     /// By subject index, in billionths.
     pub(super) exposures: Vec<u64>,
+    /// Whose rows are left out, by subject index.
+    barred: Vec<bool>,
     pub(super) limit: Rho,
 }
 
@@ -166,12 +169,14 @@ impl World {
                 rows.push((subject, row(subject, region, rng)?));
             }
         }
+        let barred = (0..1024).map(|_| rng.random_ratio(1, 12)).collect();
         let limit = Rho::from_nano(400_000_000);
         let exposures = (0..SUBJECTS).map(|_| match rng.random_range(0..4) {
             0 => rng.random_range(0..=limit.nano()),
             _ => 0,
         });
         Ok(Self {
+            barred,
             exposures: exposures.chain(std::iter::repeat(0)).take(1024).collect(),
             with: Side::store(rows.iter().map(|(_, row)| row))?,
             without: Side::store(
@@ -196,7 +201,11 @@ impl World {
         let filter = Filter::new(Mode::Protect, vec![self.limit]);
         let permit = Permit::after_durable_intent(1, filter, shape.clone(), false, 1024)?;
         let rows = side.table.rows();
-        let admitted = Contributions::bind(permit, plan, rows).fold(&[&self.exposures], 2)?;
+        let known = Known {
+            accounts: &[&self.exposures],
+            barred: &self.barred,
+        };
+        let admitted = Contributions::bind(permit, plan, rows).fold(known, 2)?;
         let exact = admitted.exact_sums_for_audit().to_vec();
         let parts = admitted
             .add_noise(&mut ChaCha20Rng::from_seed(seed))?
@@ -222,9 +231,12 @@ fn message(canonical_sql: String, price: Rho, answer: Answer) -> Result<Release>
         requester: KeyId::new([2; 32]),
         request_id: RequestId::from_parts(1, [1; 10]),
         request_digest: Digest::of(b"request"),
-        study_id: StudyId::from_parts(1, [2; 10]),
-        study_digest: Digest::of(b"study"),
-        release: ReleaseName::new("r")?,
+        authority: Authority::Study {
+            study: StudyId::from_parts(1, [2; 10]),
+            digest: Digest::of(b"study"),
+            release: ReleaseName::new("r")?,
+        },
+        options: ReleaseOptions::NONE,
         dataset_id: DatasetId::from_parts(1, [3; 10]),
         dataset: DatasetName::new("cases")?,
         dataset_version: 1,
