@@ -7,14 +7,16 @@
 //! | also those with strace and with data from outside | the same with `--features system` |
 //! | more kills than the tests make | `cargo run -p obscura-tests --bin kill-campaign 200` |
 //! | more releases for the attacks on time | `cargo run -p obscura-tests --bin attack-campaign 5000` |
+//! | more random questions than the tests ask | `cargo run -p obscura-tests --bin differential 10000` |
 //! | the figures of the documentation | `cargo run -p obscura-tests --bin figures` |
 //!
-//! The last two start `node-under-test` beside them: build the package first.
+//! Campaign and figures start `node-under-test` beside them: build the package first.
 
 pub mod campaign;
 pub mod clock;
 pub mod cluster;
 pub mod data;
+pub mod differential;
 pub mod figures;
 pub mod fixture;
 pub mod oracle;

@@ -68,6 +68,17 @@ impl Lone {
         self
     }
 
+    /// The program with its arguments.
+    #[must_use]
+    pub fn command(&self) -> &[String] {
+        &self.command
+    }
+
+    /// Starts something else from now on.
+    pub fn set_command(&mut self, command: Vec<String>) {
+        self.command = command;
+    }
+
     /// Changes a number of the configuration.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod crashes;
 mod damage;
 mod disk;
 mod failures;
+mod faults;
 mod golden;
 mod journal;
 mod model;

@@ -4,10 +4,14 @@
 mod bombs;
 #[path = "attacks/channels.rs"]
 mod channels;
+#[path = "attacks/faults.rs"]
+mod faults;
 #[path = "attacks/index.rs"]
 mod index;
 #[path = "attacks/joins.rs"]
 mod joins;
+#[path = "attacks/ledger.rs"]
+mod ledger;
 #[path = "attacks/moments.rs"]
 mod moments;
 #[path = "attacks/numbers.rs"]

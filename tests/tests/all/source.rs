@@ -72,7 +72,8 @@ impl Source {
     fn is_test_file(&self) -> bool {
         let in_tests = |p: &str| p == "tests" || p == "tests.rs" || p == "testing.rs";
         let ours = self.path.starts_with("tests/src/");
-        !ours && self.path.split('/').any(in_tests)
+        let fuzz = self.path.starts_with("fuzz/");
+        fuzz || !ours && self.path.split('/').any(in_tests)
     }
 
     /// The text up to an unnamed end: unit tests stand last in a file.

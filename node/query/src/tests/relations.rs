@@ -333,7 +333,7 @@ fn whatever_would_reach_across_people_or_rows_is_refused_with_its_place() {
         // B30
         (
             "SELECT COUNT(*) FROM (SELECT ~'x' AS person, age FROM people) AS p",
-            "category column",
+            "a computed text cannot be a column",
             "",
         ),
         (

@@ -19,7 +19,6 @@ async fn clinic(epsilon: f64) -> Worlds {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a dataset has one table so far"]
 async fn b11_b14_b18_b30_what_is_no_join_of_one_persons_rows() {
     let worlds = clinic(5.0).await;
     let queries = [
@@ -82,7 +81,6 @@ async fn b11_b14_b18_b30_what_is_no_join_of_one_persons_rows() {
 /// B15, A18: the noise is for every row that one person can have after the join, and no more rows
 /// than that are taken of S0042's 500.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a dataset has one table so far"]
 async fn b15_a_join_is_for_all_rows_that_a_person_can_have() {
     let worlds = clinic(480.0).await;
     let price = limit(480.0).largest_release().nano() / 2;
@@ -119,7 +117,6 @@ async fn b15_a_join_is_for_all_rows_that_a_person_can_have() {
 
 /// Whatever is accepted runs in every world, whoever is there and whatever their rows are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a dataset has one table so far"]
 async fn c01_c02_nothing_inside_a_subquery_fails() {
     let worlds = clinic(100.0).await;
     let queries = [
