@@ -226,7 +226,7 @@ fn compare(world: &World, plans: [PrivatePlan; 2], noise: [u8; 32]) -> Result<bo
         .charges
         .iter()
         .partition(|(subject, _)| *subject == world.subject);
-    let without: Vec<_> = without.charges.iter().copied().collect();
+    let without: Vec<_> = without.charges.to_vec();
     ensure!(others == without, "somebody else's charge is another");
     let charge = mine.pop().map_or(0, |(_, nano)| nano);
     ensure!(u128::from(charge) >= least, "{charge} charged for {least}");

@@ -319,9 +319,9 @@ fn row(subject: u32, region: &str, rng: &mut ChaCha20Rng) -> Result<String> {
         .choose(rng)
         .context("a note")?;
     let year = rng.random_range(1988..2002);
-    write!(
+    writeln!(
         line,
-        ",{sex},{region},{bmi},{income},{smoker},{year},{ward},{day},{note}\n"
+        ",{sex},{region},{bmi},{income},{smoker},{year},{ward},{day},{note}"
     )?;
     Ok(line)
 }

@@ -44,6 +44,8 @@ pub struct AdmitRequest {
 }
 
 /// What became of a request that is not refused.
+// Made once for each request: a box for the permit would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Admission {
     /// It was answered before: the stored release. Nothing is added to exposure.

@@ -12,7 +12,7 @@ const HEAD: &str = "\
 
 <!-- Made from the tables in node/query/src/functions by a test of that crate. Do not edit. -->
 
-A query is one SQL `SELECT` over one dataset: group keys and aggregates, and conditions on rows.
+A query is one SQL `SELECT` over one dataset. It asks for aggregates of rows, and never for rows.
 What is not on this page is refused, with the place in the text and what to write instead. The one
 canonical form of a query is what is signed, approved, shown and run.
 
@@ -20,6 +20,49 @@ canonical form of a query is what is signed, approved, shown and run.
     FROM visits
     WHERE day >= DATE '2020-01-01' AND dx LIKE 'E11%'
     GROUP BY sex
+
+Names without quotes are lower case; names in double quotes are exact; texts stand in single quotes.
+
+## Rows: FROM, JOIN, WITH
+
+`FROM` names a table of the dataset. Tables are joined on the subject column only, `JOIN b USING
+(person)` or `ON a.person = b.person AND ...` with further conditions, inner or `LEFT`. A table may be
+joined with itself under two names, to pair events of one person.
+
+A subquery that groups by the subject column gives one row for each person, computed from that
+person's rows alone. Inside it are COUNT, SUM, AVG, MIN, MAX, BOOL_OR and BOOL_AND, and HAVING.
+
+    WITH onset AS (
+        SELECT person, MIN(day) AS first_day FROM diagnoses
+        WHERE code LIKE 'E11%' GROUP BY person)
+    SELECT COUNT(DISTINCT v.person) AS soon
+    FROM visits v JOIN onset o USING (person)
+    WHERE v.day BETWEEN o.first_day AND o.first_day + 90
+
+A subquery that does not group renames, computes and chooses rows. The subject column keeps its name
+everywhere, and can be joined on and counted with COUNT(DISTINCT ...), nothing else.
+
+**Rows of one person.** Of each person at most the declared most rows of a table count, after `WHERE`
+and joins; which ones is fixed by a secret rule, not by order. Where two sides of a join both have
+several rows, each is cut to its declared most first, and the result may have their product. More rows
+mean more noise, so bring a table to one row per person first where the question allows it.
+
+## Groups: GROUP BY
+
+A key is a category, a condition, a whole number or a day with declared bounds, or an expression whose
+values follow from such bounds: `FLOOR(age / 10) * 10`, `WIDTH_BUCKET(bmi, 15, 45, 6)`,
+`EXTRACT(YEAR FROM day)`, `DATE_TRUNC('month', day)`, or `CASE WHEN age < 18 THEN 'child' ELSE 'adult'
+END`. Every group is answered, also the empty ones, in declared order; several keys give their product, at
+most 10,000 groups. A row outside the list belongs to no group.
+
+## Outputs
+
+An output is an aggregate, or an expression over aggregates: `SUM(cost) / COUNT(DISTINCT person)`,
+differences, ROUND, CASE and the like. Such expressions are computed from the noisy numbers, cost nothing,
+and their standard errors follow from those of the parts; an aggregate that is used twice is released once.
+
+`HAVING`, `ORDER BY`, `LIMIT` and `OFFSET` look at noisy numbers. They choose what is shown and in which
+order. Every group is released all the same.
 
 ## Values
 

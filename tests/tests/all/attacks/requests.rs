@@ -151,7 +151,6 @@ fn hostile() -> Vec<String> {
         "SELECT COUNT(*) FROM visits GROUP BY person",
         "SELECT COUNT(*) FROM visits GROUP BY amount",
         "SELECT COUNT(*) FROM visits GROUP BY ROLLUP(grp, day)",
-        "SELECT grp, COUNT(*) FROM visits GROUP BY grp ORDER BY COUNT(*) DESC LIMIT 1",
         "SELECT COUNT(*) FROM (SELECT * FROM visits LIMIT 1)",
         "SELECT COUNT(*) FROM visits LIMIT 1 OFFSET 59",
         "SELECT COUNT(*) FROM visits a JOIN visits b ON a.day = b.day",

@@ -124,7 +124,7 @@ async fn b06_only_columns_with_a_declared_domain_are_keys() {
         "SELECT COUNT(*) FROM patients GROUP BY income, age",
         "SELECT COUNT(*) FROM patients GROUP BY LOWER(note)",
         "SELECT COUNT(*) FROM patients GROUP BY SUBSTR(note, 1, 3)",
-        "SELECT COUNT(*) FROM patients GROUP BY LENGTH(note) * 1000000",
+        "SELECT COUNT(*) FROM patients GROUP BY LENGTH(note) * bmi",
         "SELECT COUNT(*) FROM patients GROUP BY bmi * 2",
         "SELECT ward, COUNT(*) FROM visits GROUP BY ward",
         "SELECT COUNT(*) FROM visits GROUP BY cost, day",
