@@ -101,7 +101,41 @@ fn iso(of: Day) -> String {
 /// So many people; the same seed gives the same people.
 pub(super) fn people(count: usize, seed: u64) -> Vec<Person> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    (0..count).map(|n| person(n, &mut rng)).collect()
+    let mut people: Vec<Person> = (0..count).map(|n| person(n, &mut rng)).collect();
+    people.chunks_mut(50).for_each(edges);
+    people
+}
+
+/// Some of fifty people have something on the very day that decides.
+fn edges(people: &mut [Person]) {
+    for (number, p) in people.iter_mut().enumerate() {
+        match number {
+            0 if p.diagnoses.len() < MOST.0 => p.diagnoses.push(Diagnosis {
+                code: "I21.9",
+                day: p.entry,
+            }),
+            1 if p.entry <= day(2017, 6, 1) && p.leaving >= day(2018, 6, 1) => {
+                let statin = |day| Prescription {
+                    drug: "statin",
+                    day,
+                    dose: 90.0,
+                };
+                p.prescriptions = vec![statin(day(2017, 6, 1)), statin(day(2018, 6, 1))];
+            }
+            2..12 if p.stays.len() < MOST.2 => {
+                let metformin = p.prescriptions.iter().filter(|d| d.drug == "metformin");
+                let start = metformin.map(|d| d.day).min();
+                let start = start.filter(|s| p.entry <= *s && s + 2 <= p.leaving);
+                p.stays.extend(start.map(|start| Stay {
+                    admitted: start,
+                    discharged: start + 2,
+                    ward: WARDS[0],
+                    cost: 5000.0,
+                }));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn person(number: usize, rng: &mut ChaCha20Rng) -> Person {
