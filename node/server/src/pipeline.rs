@@ -29,6 +29,7 @@ use crate::access::Caller;
 use crate::asked::{Asked, Planned};
 use crate::entropy;
 use crate::error::Error;
+use crate::limits;
 use crate::node::{DatasetFace, Node, signed_evidence};
 use crate::slots::{Outcome, Work};
 use crate::turns::{Place, Turn};
@@ -322,6 +323,7 @@ fn make(
     planned: Planned,
     now: UnixMillis,
 ) -> Result<SignedRelease, Error> {
+    let late = Deadline::of(node, &planned)?;
     let Planned {
         authority,
         permission: _,
@@ -345,7 +347,9 @@ fn make(
     let exposures = node.ledger.exposures(&permit)?;
     let slices = exposures.slices();
     let admitted = Contributions::bind(permit, plan, rows)
-        .fold(exposures.known(&slices), node.settings.threads)
+        .fold_until(exposures.known(&slices), node.settings.threads, &|| {
+            late.passed(node)
+        })
         .map_err(Error::inside)?;
     drop(exposures);
     let noised = admitted
@@ -382,6 +386,23 @@ fn make(
     };
     let committed = node.ledger.commit(noised, now, body)?;
     Ok(sign(node, committed))
+}
+
+/// When a fold is given up: after a public time that nearly no run comes near. It fails like any
+/// other run then, so that how long a fold can take is bounded, whatever the rows.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Duration);
+
+impl Deadline {
+    fn of(node: &Node, planned: &Planned) -> Result<Self, Error> {
+        let slots = planned.slot(node)?.saturating_mul(limits::SLOTS_OF_A_FOLD);
+        let most = slots.max(limits::LEAST_OF_A_FOLD);
+        Ok(Self(node.clock.elapsed().saturating_add(most)))
+    }
+
+    fn passed(self, node: &Node) -> bool {
+        node.clock.elapsed() > self.0
+    }
 }
 
 /// The stored rows, if they are still the very bytes that were registered.
