@@ -15,6 +15,8 @@ pub struct TestClock {
     waited: Mutex<Duration>,
     ahead: AtomicU64,
     real_waits: bool,
+    /// What every look at it takes.
+    look: Duration,
     still: Option<UnixMillis>,
 }
 
@@ -28,7 +30,18 @@ impl TestClock {
             waited: Mutex::default(),
             ahead: AtomicU64::new(0),
             real_waits: false,
+            look: Duration::ZERO,
             still: None,
+        }
+    }
+
+    /// Waits for slots are skipped, and whatever looks how late it is has taken this long: a node
+    /// with this clock is slow wherever it looks.
+    #[must_use]
+    pub fn slow(look: Duration) -> Self {
+        Self {
+            look,
+            ..Self::without_waits()
         }
     }
 
@@ -84,6 +97,7 @@ impl obscura_node::clock::Clock for TestClock {
     }
 
     fn elapsed(&self) -> Duration {
+        *self.waited.lock().unwrap_or_else(|e| e.into_inner()) += self.look;
         self.since_start()
     }
 

@@ -9,6 +9,8 @@ mod architecture;
 mod attacks;
 #[path = "all/blind_gateway.rs"]
 mod blind_gateway;
+#[path = "all/compact_command.rs"]
+mod compact_command;
 #[path = "all/cookbook.rs"]
 mod cookbook;
 #[path = "all/differential.rs"]

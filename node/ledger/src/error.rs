@@ -213,6 +213,13 @@ pub enum Refusal {
          keys, or ask the data owner"
     )]
     NoRoomForKeys,
+    /// The release answers as many other requests as it may.
+    #[error(
+        "this question was answered by an earlier release, which answers {} requests already: \
+         repeat one of them under its own id, or ask for a new release",
+        crate::MOST_OFFERS
+    )]
+    OfferedOften,
     /// No such project.
     #[error("there is no project {0} at this node; a study opens one by naming it")]
     NoProject(ProjectName),

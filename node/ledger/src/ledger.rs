@@ -27,6 +27,7 @@ mod compact;
 mod data;
 mod failure;
 mod grants;
+mod offer;
 mod open;
 mod owner;
 mod projects;
@@ -41,6 +42,7 @@ pub use compact::Compacted;
 pub(crate) use compact::rehearse;
 pub use data::{Indexed, Ingest, NewData, NewPopulation};
 pub use failure::AfterFailure;
+pub use offer::{MOST_OFFERS, OfferRequest};
 pub(crate) use open::Place as Site;
 pub use open::Verified;
 #[cfg(test)]
@@ -180,21 +182,16 @@ impl Ledger {
         Ok(entries)
     }
 
-    /// The stored answer to this person's request, if there is one.
+    /// The stored answer to this person's request, if there is one. If that was an earlier
+    /// release, [`Committed::key`] is the request that it was made for.
     ///
     /// # Errors
     /// If the storage fails or the record is damaged.
     pub fn release(&self, key: &RequestKey) -> Result<Option<Committed>, Error> {
-        let outcome = self
-            .lock()?
-            .state
-            .requests
-            .get(key)
-            .map(|entry| entry.outcome);
-        match outcome {
-            Some(crate::state::Outcome::Committed(index)) => self.answer(key, index).map(Some),
-            _ => Ok(None),
-        }
+        let answered = self.lock()?.state.answered_by(key);
+        answered
+            .map(|(made_for, index)| self.answer(&made_for, index))
+            .transpose()
     }
 
     /// The state, unless the ledger stopped.

@@ -25,7 +25,7 @@ pub use journal::merkle::{Hash, Head, consistent, includes};
 pub use journal::{Entropy, JournalError};
 pub use ledger::{
     Admission, AdmitRequest, AfterFailure, CommitContext, Compacted, Exposures, Indexed, Ingest,
-    Ledger, NewData, NewPopulation, Verified,
+    Ledger, MOST_OFFERS, NewData, NewPopulation, OfferRequest, Verified,
 };
 pub use record::{
     Account, AccountInForce, Authority, DatasetVersion, Decision, Intent, LimitSet, Mark, NewGrant,

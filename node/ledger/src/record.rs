@@ -359,6 +359,13 @@ pub(crate) enum Record {
     IntentPoisoned {
         intent: u64,
     },
+    /// A request that is answered by the release with this record, made for an earlier request
+    /// of the same person. It is in nobody's exposure.
+    AnsweredEarlier {
+        key: RequestKey,
+        body_digest: Digest,
+        release: u64,
+    },
     StopCounted {
         population: PopulationName,
     },

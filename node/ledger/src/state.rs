@@ -15,6 +15,7 @@ use obscura_model::ids::{
 
 mod apply;
 mod exposures;
+mod offers;
 mod populations;
 mod projects;
 mod study;
@@ -22,6 +23,7 @@ mod subjects;
 
 pub(crate) use apply::At;
 pub(crate) use exposures::Charges;
+pub(crate) use offers::ReleaseEntry;
 pub(crate) use projects::{GrantEntry, ProjectEntry};
 pub(crate) use study::{Stage, StudyEntry};
 pub(crate) use subjects::{CannotMove, Subjects};
@@ -116,6 +118,8 @@ pub(crate) enum Outcome {
     Open,
     /// Its release is the record with this index.
     Committed(u64),
+    /// It is answered by the earlier release that is the record with this index.
+    Earlier(u64),
     /// It failed for good.
     Poisoned,
 }
@@ -156,6 +160,8 @@ pub(crate) struct State {
     /// Populations that were merged into another. Their names are never used again.
     pub(crate) merged: BTreeSet<PopulationName>,
     pub(crate) requests: BTreeMap<RequestKey, RequestEntry>,
+    /// Every release, by record index.
+    pub(crate) releases: BTreeMap<u64, ReleaseEntry>,
     /// A person's newest answer to a plan on a version of a dataset.
     pub(crate) earlier: BTreeMap<(KeyId, Digest, DatasetVersion), RequestKey>,
     /// Open intents by record index.
@@ -248,14 +254,8 @@ impl State {
 
     /// The requests that releases answer, by the releases' record indexes.
     pub(crate) fn answer_keys(&self) -> BTreeMap<u64, RequestKey> {
-        let answered = self
-            .requests
-            .iter()
-            .filter_map(|(key, entry)| match entry.outcome {
-                Outcome::Committed(index) => Some((index, *key)),
-                Outcome::Open | Outcome::Poisoned => None,
-            });
-        answered.collect()
+        let releases = self.releases.iter();
+        releases.map(|(index, entry)| (*index, entry.key)).collect()
     }
 
     fn concerns(&self, study: &StudyEntry, account: &Account) -> bool {

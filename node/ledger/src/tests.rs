@@ -11,6 +11,7 @@ mod faults;
 mod golden;
 mod journal;
 mod model;
+mod offers;
 mod projects;
 mod races;
 mod subjects;

@@ -38,6 +38,9 @@ pub enum FoldError {
     /// A thread of the fold stopped.
     #[error("a part of the fold stopped")]
     Stopped,
+    /// Whoever asked for the fold no longer waits for it.
+    #[error("the fold took longer than it may")]
+    Late,
 }
 
 impl From<BadRows> for FoldError {
@@ -50,6 +53,11 @@ impl From<BadRows> for FoldError {
 pub(crate) trait Sink {
     /// Takes one subject, in ascending order.
     fn take(&mut self, subject: u32, parts: &[Sparse]) -> Result<(), FoldError>;
+
+    /// Asked before every batch: an error if the rest is not wanted any more.
+    fn go_on(&self) -> Result<(), FoldError> {
+        Ok(())
+    }
 }
 
 impl Sink for Tally {
@@ -61,6 +69,7 @@ impl Sink for Tally {
 struct Charged<'a> {
     accumulator: Accumulator,
     known: Known<'a>,
+    stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Sink for Charged<'_> {
@@ -68,6 +77,14 @@ impl Sink for Charged<'_> {
         self.accumulator
             .add(subject, parts, self.known)
             .map_err(FoldError::Sums)
+    }
+
+    fn go_on(&self) -> Result<(), FoldError> {
+        if (self.stop)() {
+            Err(FoldError::Late)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -87,6 +104,7 @@ struct Walk<'a, S> {
 
 impl<S: Sink> Walk<'_, S> {
     fn batch(&mut self, batch: &Batch) -> Result<(), FoldError> {
+        self.sink.go_on()?;
         let evaluated = evaluate(self.plan, batch)?;
         for (i, subject) in batch.subjects.values().iter().enumerate() {
             if self.subject != Some(*subject) {
@@ -270,7 +288,19 @@ impl Contributions {
     /// Runs once. `known` has the exposures under each account of the permit's filter and who is
     /// barred, by subject index. The result is the same for any number of threads.
     pub fn fold(self, known: Known<'_>, threads: usize) -> Result<Admitted, FoldError> {
-        self.fold_in(known, threads, BATCH_ROWS)
+        self.fold_in(known, threads, BATCH_ROWS, &|| false)
+    }
+
+    /// As [`Contributions::fold`], and gives up with [`FoldError::Late`] once `stop` says so, which
+    /// is asked before each batch by every thread. What it says has to follow from public values
+    /// and the time alone.
+    pub fn fold_until(
+        self,
+        known: Known<'_>,
+        threads: usize,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Admitted, FoldError> {
+        self.fold_in(known, threads, BATCH_ROWS, stop)
     }
 
     pub(crate) fn fold_in(
@@ -278,6 +308,7 @@ impl Contributions {
         known: Known<'_>,
         threads: usize,
         batch_rows: usize,
+        stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Admitted, FoldError> {
         let Contributions { permit, plan, rows } = self;
         if permit.shape() != plan.shape() || rows.description_digest() != plan.description_digest()
@@ -287,7 +318,11 @@ impl Contributions {
         let (permit_ref, plan_ref, rows_ref) = (&permit, &plan, &rows);
         let run = |pieces: Range<usize>| {
             let accumulator = Accumulator::new(permit_ref, plan_ref.shape().cells());
-            let mut sink = Charged { accumulator, known };
+            let mut sink = Charged {
+                accumulator,
+                known,
+                stop,
+            };
             walk(rows_ref, pieces, plan_ref, batch_rows, &mut sink)?;
             Ok(sink.accumulator)
         };

@@ -287,6 +287,35 @@ fn one_subject_more_changes_nothing_that_is_public() {
 }
 
 #[test]
+fn a_fold_that_is_told_to_stop_gives_nothing_and_says_nothing_of_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let visits = [Visit {
+        person: 1,
+        ward: Some(0),
+        cost: Some(3.0),
+        urgent: true,
+    }];
+    let table = store(&visits, folder.path());
+    let plan = plan(QUERY);
+    for stopped in [true, false] {
+        let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
+        let permit =
+            Permit::after_durable_intent(1, filter, plan.shape().clone(), true, 1024).unwrap();
+        let result = Contributions::bind(permit, plan.clone(), table.rows()).fold_until(
+            nobody_barred(&[&[0; 1024]]),
+            2,
+            &|| stopped,
+        );
+        match result {
+            Err(late @ FoldError::Late) if stopped => {
+                assert_eq!(late.to_string(), "the fold took longer than it may");
+            }
+            other => assert!(!stopped && other.is_ok(), "{:?}", other.err()),
+        }
+    }
+}
+
+#[test]
 fn a_permit_for_another_plan_folds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let table = store(&[], folder.path());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand, ValueEnum};
 use obscura_ledger::Ledger;
 use obscura_model::identity::SigningKey;
-use obscura_model::ids::PartyName;
+use obscura_model::ids::{PartyName, PopulationName};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::net::TcpListener;
@@ -19,6 +19,8 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::entropy;
 use crate::start::{self, StartError};
+
+mod compact;
 
 /// A node of Obscura: holds an institution's data and answers with differential privacy.
 #[derive(Debug, Parser)]
@@ -82,6 +84,19 @@ pub enum LedgerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Drop the lists of charges in old files of the journal, once what they add up to is kept.
+    /// Exposures, answers, request ids and proofs stay what they are.
+    Compact {
+        /// The configuration file.
+        #[arg(long, default_value = "node.toml")]
+        config: PathBuf,
+        /// Only say what it would do; nothing is changed.
+        #[arg(long)]
+        rehearse: bool,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Why a command failed.
@@ -117,6 +132,12 @@ pub enum CliError {
         #[source]
         source: obscura_ledger::Error,
     },
+    /// A release waits to be run again, which only the node can do.
+    #[error(
+        "a release of population {0} was interrupted: start the node, which runs it again, stop \
+         it, then compact"
+    )]
+    Interrupted(PopulationName),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: choose an address of this machine and a free port")]
     Listen {
@@ -145,6 +166,14 @@ pub async fn run(
             serve(&config, clock, shutdown, announce).await
         }
         Command::Ledger(LedgerCommand::Verify { config, json }) => verify(&config, json, out),
+        Command::Ledger(LedgerCommand::Compact {
+            config,
+            rehearse: true,
+            json,
+        }) => compact::rehearse(&config, json, out),
+        Command::Ledger(LedgerCommand::Compact { config, json, .. }) => {
+            compact::compact(&config, clock.as_ref(), json, out)
+        }
     }
 }
 

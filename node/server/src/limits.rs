@@ -8,6 +8,12 @@ pub const WAITING_RELEASES: usize = 256;
 /// Refusals and stored answers that leave at the start of one slot, before its fold.
 pub const REFUSALS_OF_A_SLOT: usize = 16;
 
+/// After this many lengths of its public slot a fold is given up ...
+pub const SLOTS_OF_A_FOLD: u32 = 8;
+
+/// ... but not before this: a busy machine or a slow disk is no reason to fail a short release.
+pub const LEAST_OF_A_FOLD: Duration = Duration::from_secs(10);
+
 /// Calls of one caller under way, releases that wait for their slot included. More are refused, so
 /// that one caller cannot crowd out the others; it is enough for 64 requests at once.
 pub const CALLS_OF_A_CALLER: usize = 96;

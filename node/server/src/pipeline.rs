@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obscura_ledger::{
-    Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OpenIntent, RequestKey,
+    Admission, AdmitRequest, AfterFailure, CommitContext, Committed, OfferRequest, OpenIntent,
+    RequestKey,
 };
 use obscura_model::answer::Answer;
 use obscura_model::disclosure;
@@ -28,6 +29,7 @@ use crate::access::Caller;
 use crate::asked::{Asked, Planned};
 use crate::entropy;
 use crate::error::Error;
+use crate::limits;
 use crate::node::{DatasetFace, Node, signed_evidence};
 use crate::slots::{Outcome, Work};
 use crate::turns::{Place, Turn};
@@ -49,6 +51,14 @@ impl Answered {
             earlier: false,
         }
     }
+
+    /// What the ledger has for a request: made for it, or for an earlier one.
+    fn stored(node: &Node, key: &RequestKey, committed: Committed) -> Self {
+        Self {
+            earlier: committed.key() != *key,
+            release: sign(node, committed),
+        }
+    }
 }
 
 /// Runs one release of an approved study or under a grant: the answer that was stored for this
@@ -65,8 +75,7 @@ pub async fn release(
         Prepared::Stored(answered) => Ok(answered),
         Prepared::Run(run) => {
             let slots = node.slots(&run.planned.face.view.population);
-            let made = slots.run(*run).await;
-            made.map(|made| Answered::to_this(made.take()))
+            slots.run(*run).await.map(Veiled::take)
         }
     }
 }
@@ -90,7 +99,7 @@ fn prepare(
     };
     let body_digest = caller.envelope().body_digest;
     if let Some(stored) = stored(&node, &key, &body_digest)? {
-        return Ok(Prepared::Stored(Answered::to_this(stored)));
+        return Ok(Prepared::Stored(stored));
     }
     // For ever the same, whatever became of study and limits since.
     match node.ledger.given_up(&key) {
@@ -99,15 +108,10 @@ fn prepare(
         None => {}
     }
     let planned = Planned::of(&node, &key.person, &asked)?;
-    if !asked.again()
-        && let Some(release) = earlier(&node, &key, &planned)?
-    {
-        let earlier = true;
-        return Ok(Prepared::Stored(Answered { release, earlier }));
-    }
     Ok(Prepared::Run(Box::new(Run {
         key,
         body_digest,
+        again: asked.again(),
         length: planned.slot(&node)?,
         evidence: wire::signed_encode(message),
         planned,
@@ -137,40 +141,16 @@ pub fn rerun_interrupted(node: &Arc<Node>) -> Result<(), Error> {
 
 /// The stored release of this request, if there is one and its slot is over. (It is looked up
 /// first: the veil is drawn before anything is stored.)
-fn stored(node: &Node, key: &RequestKey, digest: &Digest) -> Result<Option<SignedRelease>, Error> {
+fn stored(node: &Node, key: &RequestKey, digest: &Digest) -> Result<Option<Answered>, Error> {
     let found = node.ledger.release(key)?;
     let Some(committed) = found.filter(|_| !node.veil.hides(key)) else {
         return Ok(None);
     };
-    let same = wire::decode_release(committed.body()).is_some_and(|r| r.request_digest == *digest);
-    if same {
-        Ok(Some(sign(node, committed)))
+    if node.ledger.asked(key) == Some(*digest) {
+        Ok(Some(Answered::stored(node, key, committed)))
     } else {
         Err(Error::Conflict)
     }
-}
-
-/// The newest release of this person that answers the same question on the same version of the
-/// data. What decides is public: who asks, the plan, the version, and what was answered to this
-/// person in slots that are over.
-fn earlier(
-    node: &Node,
-    key: &RequestKey,
-    planned: &Planned,
-) -> Result<Option<SignedRelease>, Error> {
-    if !planned.may_repeat(node, &key.person) {
-        return Ok(None);
-    }
-    let Some(known) = node.veil.seen(newest(node, key, planned)) else {
-        return Ok(None);
-    };
-    let release = node.ledger.release(&known)?;
-    Ok(release.map(|committed| sign(node, committed)))
-}
-
-fn newest(node: &Node, key: &RequestKey, planned: &Planned) -> Option<RequestKey> {
-    let which = planned.face.view.which;
-    node.ledger.earlier(&key.person, &planned.digest, which)
 }
 
 fn sign(node: &Node, committed: Committed) -> SignedRelease {
@@ -183,24 +163,52 @@ pub struct Run {
     node: Arc<Node>,
     key: RequestKey,
     body_digest: Digest,
+    /// A new release is wanted even if the question was answered before.
+    again: bool,
     length: Duration,
     evidence: Vec<u8>,
     planned: Planned,
     _place: Place,
 }
 
+impl Run {
+    /// The newest release that answers the same question of this person on the same version of
+    /// the data, unless a new one is wanted; that it does is durable before it leaves. What
+    /// decides is public: who asks, the plan, the version, and what was answered to this person.
+    /// Called at the start of a slot of the population, where no release of it is under way, so
+    /// that of two requests at once the second has the answer of the first.
+    fn earlier(&self, now: UnixMillis) -> Result<Option<Answered>, Error> {
+        if self.again || !self.planned.may_repeat(&self.node, &self.key.person) {
+            return Ok(None);
+        }
+        let offer = OfferRequest {
+            key: self.key,
+            body_digest: self.body_digest,
+            plan: self.planned.digest,
+            dataset: self.planned.face.view.which,
+        };
+        let found = self.node.ledger.offer(offer, now)?;
+        Ok(found.map(|committed| Answered::stored(&self.node, &self.key, committed)))
+    }
+}
+
 impl Work for Run {
-    type Answer = Veiled<SignedRelease>;
+    type Answer = Veiled<Answered>;
 
     fn length(&self) -> Duration {
         self.length
     }
 
-    fn run(self) -> Outcome<Veiled<SignedRelease>> {
+    fn run(self) -> Outcome<Veiled<Answered>> {
         let node = self.node.clone();
         // The start of the slot is public and the end of the fold is not: whatever this run
         // writes carries the time of its start.
         let now = node.now();
+        match self.earlier(now) {
+            Ok(None) => {}
+            Ok(Some(answered)) => return Outcome::Now(Ok(Veiled::open(answered))),
+            Err(refused) => return Outcome::Now(Err(refused)),
+        }
         let admission = node.ledger.admit(
             AdmitRequest {
                 key: self.key,
@@ -219,7 +227,8 @@ impl Work for Run {
         match admission.map_err(Error::from) {
             Err(refused) => Outcome::Now(Err(refused)),
             Ok(Admission::Known(committed)) => {
-                Outcome::Now(Ok(Veiled::open(sign(&node, committed))))
+                let answered = Answered::stored(&node, &self.key, committed);
+                Outcome::Now(Ok(Veiled::open(answered)))
             }
             Ok(Admission::Conflict) => Outcome::Now(Err(Error::Conflict)),
             Ok(Admission::Poisoned) => Outcome::Now(Err(Error::Failed)),
@@ -232,11 +241,11 @@ impl Work for Run {
                 let drawn = node.veil.draw(Hidden {
                     key: self.key,
                     study: made_before(&node, &planned, now),
-                    earlier: newest(&node, &self.key, &planned),
                 });
                 let made = attempt(&node, permit, planned, now);
                 let made = made.or_else(|error| again(&node, intent, &error, now));
-                Outcome::AtEnd(made.map(|release| Veiled::until_taken(release, drawn)))
+                let made = made.map(Answered::to_this);
+                Outcome::AtEnd(made.map(|made| Veiled::until_taken(made, drawn)))
             }
         }
     }
@@ -314,6 +323,7 @@ fn make(
     planned: Planned,
     now: UnixMillis,
 ) -> Result<SignedRelease, Error> {
+    let late = Deadline::of(node, &planned)?;
     let Planned {
         authority,
         permission: _,
@@ -337,7 +347,9 @@ fn make(
     let exposures = node.ledger.exposures(&permit)?;
     let slices = exposures.slices();
     let admitted = Contributions::bind(permit, plan, rows)
-        .fold(exposures.known(&slices), node.settings.threads)
+        .fold_until(exposures.known(&slices), node.settings.threads, &|| {
+            late.passed(node)
+        })
         .map_err(Error::inside)?;
     drop(exposures);
     let noised = admitted
@@ -374,6 +386,23 @@ fn make(
     };
     let committed = node.ledger.commit(noised, now, body)?;
     Ok(sign(node, committed))
+}
+
+/// When a fold is given up: after a public time that nearly no run comes near. It fails like any
+/// other run then, so that how long a fold can take is bounded, whatever the rows.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Duration);
+
+impl Deadline {
+    fn of(node: &Node, planned: &Planned) -> Result<Self, Error> {
+        let slots = planned.slot(node)?.saturating_mul(limits::SLOTS_OF_A_FOLD);
+        let most = slots.max(limits::LEAST_OF_A_FOLD);
+        Ok(Self(node.clock.elapsed().saturating_add(most)))
+    }
+
+    fn passed(self, node: &Node) -> bool {
+        node.clock.elapsed() > self.0
+    }
 }
 
 /// The stored rows, if they are still the very bytes that were registered.

@@ -22,8 +22,6 @@ pub struct Hidden {
     pub key: RequestKey,
     /// The study that it is made for, if it is one's.
     pub study: Option<Made>,
-    /// The request whose answer was this person's newest to the same question before.
-    pub earlier: Option<RequestKey>,
 }
 
 /// How often a release of a study had been made before.
@@ -85,17 +83,6 @@ impl Veil {
         }
     }
 
-    /// The newest answer to a question as it may be seen: without those under way.
-    pub fn seen(&self, newest: Option<RequestKey>) -> Option<RequestKey> {
-        let hidden = self.hidden();
-        let mut newest = newest;
-        // Each was made after the one behind it, so this ends.
-        while let Some(under_way) = newest.and_then(|key| hidden.get(&key)) {
-            newest = under_way.earlier;
-        }
-        newest
-    }
-
     /// Whether the answer to this request must not be seen yet.
     pub fn hides(&self, key: &RequestKey) -> bool {
         self.hidden().contains_key(key)
@@ -129,37 +116,5 @@ impl Veil {
 impl Drop for Drawn {
     fn drop(&mut self) {
         self.veil.hidden().remove(&self.key);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use obscura_model::ids::{KeyId, RequestId};
-
-    #[test]
-    fn an_answer_under_way_hides_behind_the_one_before_it() {
-        let key = |number: u8| RequestKey {
-            person: KeyId::new([1; 32]),
-            request: RequestId::from_parts(1, [number; 10]),
-        };
-        let veil = Veil::default();
-        let hide = |number, earlier| {
-            veil.draw(Hidden {
-                key: key(number),
-                study: None,
-                earlier,
-            })
-        };
-        let first = hide(2, Some(key(1)));
-        let second = hide(3, Some(key(2)));
-        assert_eq!(veil.seen(Some(key(3))), Some(key(1)));
-        drop(first);
-        assert_eq!(veil.seen(Some(key(3))), Some(key(2)));
-        drop(second);
-        assert_eq!(veil.seen(Some(key(3))), Some(key(3)));
-        let alone = hide(4, None);
-        assert_eq!(veil.seen(Some(key(4))), None);
-        drop(alone);
     }
 }

@@ -192,6 +192,16 @@ impl Site {
         bail!("{} did not let go of its ledger", self.name)
     }
 
+    /// Starts again with another clock.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start within some seconds.
+    pub async fn restart_with(&mut self, clock: TestClock) -> Result<()> {
+        self.clock = Arc::new(clock);
+        self.restart().await
+    }
+
     /// The node, to look inside.
     ///
     /// # Errors

@@ -2,16 +2,21 @@
 
 use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_client::model::codelist::{CodeList, SignedCodeList};
-use obscura_client::model::envelope::Reality;
+use obscura_client::model::envelope::{Reality, SignedMessage};
 use obscura_client::model::exposure::Rho;
-use obscura_client::model::ids::{DatasetName, PartyName, ProjectName, RequestId, UnixMillis};
+use obscura_client::model::ids::{
+    DatasetName, Digest, GrantId, PartyName, ProjectName, RequestId, UnixMillis,
+};
 use obscura_client::model::text::SqlText;
-use obscura_client::{NewGrant, Question};
+use obscura_client::{Client, NewGrant, Question};
 use obscura_model::identity::Role;
+use obscura_model::release::{AskRequest, RunRequest};
+use obscura_model::study::{ReleaseOptions, Study};
 use obscura_model::wire;
 use obscura_tests::cluster::{Cluster, ask, release_name, terms};
 use obscura_tests::data::visits;
-use obscura_tests::raw::{Caller, Said};
+use obscura_tests::raw::{Caller, RUN, Said};
+use obscura_wire::v1;
 use prost::Message as _;
 use tonic::Code;
 
@@ -62,8 +67,14 @@ async fn the_same_question_is_answered_by_the_earlier_release_unless_again_is_sa
     // A run with a number of its own is a new release too.
     let run = ada.release(&second, &site, &m, 2).await.unwrap();
     assert!(!run.is_earlier());
-    // The newest is offered from then on; the first request keeps its own answer.
-    let newest = ada.release(&second, &site, &m, 1).await.unwrap();
+    // The newest is offered from then on; requests that were answered keep their answer.
+    let kept = ada.release(&second, &site, &m, 1).await.unwrap();
+    assert!(kept.is_earlier());
+    assert_eq!(kept.signed(), made.signed());
+    let more = cluster.approved(&ada, &asks("o")).await.unwrap();
+    let o = release_name("o").unwrap();
+    let newest = ada.release(&more, &site, &o, 1).await.unwrap();
+    assert!(newest.is_earlier());
     assert_eq!(newest.signed(), run.signed());
     let kept = ada.release(&first, &site, &n, 1).await.unwrap();
     assert_eq!(kept, made);
@@ -87,6 +98,144 @@ async fn the_same_question_is_answered_by_the_earlier_release_unless_again_is_sa
     let undecided = cluster.study(&ada, &asks("n")).unwrap();
     ada.submit(&undecided).await;
     assert!(ada.release(&undecided, &site, &n, 1).await.is_err());
+    cluster.stop().await;
+}
+
+/// Ada, choosing her request ids herself. `Ok` is the release's bytes and whether it is an earlier
+/// one.
+struct Raw<'a> {
+    cluster: &'a Cluster,
+    caller: Caller,
+}
+
+const ASK: &str = "/obscura.v1.Releases/Ask";
+
+impl<'a> Raw<'a> {
+    fn ada(cluster: &'a Cluster) -> Self {
+        let person = cluster.scientist("ada").unwrap();
+        let address = cluster.sites[0].address().unwrap().to_string();
+        let to = (Role::Node, &cluster.sites[0].institution().unwrap().name);
+        let caller = Caller::new(person, &address, to, None).unwrap();
+        Self { cluster, caller }
+    }
+
+    fn message(&self, method: &'static str, id: u8, body: Vec<u8>) -> SignedMessage {
+        let now = self.cluster.clock.today();
+        let said = Said {
+            method,
+            audience: self.cluster.sites[0].institution().unwrap().key,
+            request_id: RequestId::from_parts(1_700_000_000_000, [id; 10]),
+            now,
+            reality: Reality::Real,
+        };
+        self.caller.sign(&said, body)
+    }
+
+    async fn send(&self, method: &'static str, id: u8, body: Vec<u8>) -> Answered {
+        let message = self.message(method, id, body);
+        let answer = self.caller.send(method, message).await.unwrap()?;
+        let answer = v1::RunResponse::decode(answer.body.as_slice()).unwrap();
+        let release = answer.release.unwrap();
+        Ok(([release.body, release.signature].concat(), answer.earlier))
+    }
+}
+
+type Answered = Result<(Vec<u8>, bool), (Code, String)>;
+
+fn run_body(study: &Study, name: &str) -> Vec<u8> {
+    wire::run_request_encode(&RunRequest {
+        study: study.id(),
+        study_digest: Digest::of(&wire::study_encode(study)),
+        release: release_name(name).unwrap(),
+        again: false,
+    })
+}
+
+fn ask_body(grant: GrantId) -> Vec<u8> {
+    wire::ask_request_encode(&AskRequest {
+        dataset: DatasetName::new("visits").unwrap(),
+        grant,
+        sql: SqlText::new(VISITS).unwrap(),
+        accuracy: AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(PRICE))).unwrap(),
+        options: ReleaseOptions::NONE,
+        code_lists: Vec::new(),
+        again: false,
+    })
+}
+
+async fn granted(cluster: &Cluster, ada: &Client) -> GrantId {
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let grant = NewGrant {
+        id: owner.new_grant_id().unwrap(),
+        project: ProjectName::new("ada").unwrap(),
+        scientist: ada.me().key,
+        dataset: DatasetName::new("visits").unwrap(),
+        columns: vec!["grp".to_owned()],
+        epsilon: 2.0,
+        releases: 5,
+        until: UnixMillis(cluster.clock.today().0 + 86_400_000).date(),
+        reason: "monitoring".to_owned(),
+    };
+    owner.give_grant(&grant).await.unwrap();
+    grant.id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_answered_earlier_keeps_that_answer_after_a_new_version_and_a_restart() {
+    let builder = Cluster::builder().site(visits(60, 3, 1));
+    let mut cluster = builder.build().await.unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let study = cluster.approved(&ada, &[ask("n", VISITS, PRICE)]).await;
+    let study = study.unwrap();
+    let grant = granted(&cluster, &ada).await;
+    let raw = Raw::ada(&cluster);
+    let (run, asked) = (run_body(&study, "n"), ask_body(grant));
+    let (made, earlier) = raw.send(RUN, 1, run.clone()).await.unwrap();
+    assert!(!earlier);
+    let meter = cluster.sites[0].meter().unwrap();
+    let offered = raw.send(ASK, 2, asked.clone()).await.unwrap();
+    assert_eq!(offered, (made.clone(), true));
+    // Another body under that id is a conflict, now and later.
+    let conflict = raw.send(RUN, 2, run.clone()).await.unwrap_err();
+    assert_eq!(conflict.0, Code::AlreadyExists, "{}", conflict.1);
+    // The question would be a new one on the next version of the data; the request is not.
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let description = cluster.sites[0].dataset.description.clone();
+    owner.add_dataset(&description).await.unwrap();
+    assert_eq!(raw.send(ASK, 2, asked.clone()).await.unwrap(), offered);
+    drop(raw);
+    cluster.sites[0].stop().await;
+    cluster.sites[0].start().await.unwrap();
+    let raw = Raw::ada(&cluster);
+    assert_eq!(raw.send(ASK, 2, asked.clone()).await.unwrap(), offered);
+    assert_eq!(raw.send(RUN, 2, run).await.unwrap_err(), conflict);
+    assert_eq!(
+        cluster.sites[0].meter().unwrap(),
+        meter,
+        "nothing was added"
+    );
+    let (fresh, earlier) = raw.send(ASK, 3, asked).await.unwrap();
+    assert!(!earlier && fresh != made);
+    drop(raw);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_identical_questions_at_once_the_second_gets_the_answer_of_the_first() {
+    let builder = Cluster::builder().site(visits(60, 3, 1));
+    let cluster = builder.build().await.unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let asks = [ask("n", VISITS, PRICE).times(9)];
+    let study = cluster.approved(&ada, &asks).await.unwrap();
+    let raw = Raw::ada(&cluster);
+    let run = |id| raw.send(RUN, id, run_body(&study, "n"));
+    let answers = tokio::join!(run(1), run(2), run(3), run(4), run(5));
+    let answers = [answers.0, answers.1, answers.2, answers.3, answers.4];
+    let answers = answers.map(Result::unwrap);
+    assert_eq!(answers.iter().filter(|(_, earlier)| !earlier).count(), 1);
+    assert!(answers.iter().all(|(release, _)| *release == answers[0].0));
+    assert!(cluster.sites[0].meter().unwrap().nano() <= PRICE);
+    drop(raw);
     cluster.stop().await;
 }
 

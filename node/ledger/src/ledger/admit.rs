@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use obscura_model::answer::Shape;
 use obscura_model::exposure::{DeltaCharge, Rho};
-use obscura_model::ids::{Digest, KeyId, PopulationName, ProjectName, StudyId, UnixMillis};
+use obscura_model::ids::{Digest, PopulationName, ProjectName, StudyId, UnixMillis};
 use obscura_privacy::admission::{self, Account as Terms, Decision, Scope};
 use obscura_privacy::{Known, Permit};
 
@@ -48,7 +48,8 @@ pub struct AdmitRequest {
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Admission {
-    /// It was answered before: the stored release. Nothing is added to exposure.
+    /// It was answered before: the stored release, which may have been made for an earlier request
+    /// of this person. Nothing is added to exposure.
     Known(Committed),
     /// The same id was used for another request. Nothing happens.
     Conflict,
@@ -107,7 +108,7 @@ impl Ledger {
     /// # Errors
     /// If the rules refuse it (nothing is written then), or the storage fails.
     pub fn admit(&self, request: AdmitRequest, now: UnixMillis) -> Result<Admission, Error> {
-        let index = {
+        let (made_for, index) = {
             let mut inner = self.lock()?;
             let Some(known) = inner.state.requests.get(&request.key) else {
                 return inner.grant(request, now);
@@ -116,10 +117,13 @@ impl Ledger {
                 _ if known.body_digest != request.body_digest => return Ok(Admission::Conflict),
                 Outcome::Open => return Ok(Admission::Running),
                 Outcome::Poisoned => return Ok(Admission::Poisoned),
-                Outcome::Committed(index) => index,
+                Outcome::Committed(_) | Outcome::Earlier(_) => {
+                    let answered = inner.state.answered_by(&request.key);
+                    answered.ok_or(Error::Interrupted)?
+                }
             }
         };
-        self.answer(&request.key, index).map(Admission::Known)
+        self.answer(&made_for, index).map(Admission::Known)
     }
 
     /// The exposures for the fold of an open intent. They cannot change while it is open.
@@ -153,21 +157,6 @@ pub(super) struct Allowed {
     pub(super) project: ProjectName,
     /// The dataset's population.
     pub(super) population: PopulationName,
-}
-
-impl Ledger {
-    /// The request of this person that was last answered with the same plan on the same version
-    /// of a dataset: its answer can be had again without adding to exposure.
-    #[must_use]
-    pub fn earlier(
-        &self,
-        person: &KeyId,
-        plan: &Digest,
-        dataset: DatasetVersion,
-    ) -> Option<RequestKey> {
-        let inner = self.peek();
-        inner.state.earlier.get(&(*person, *plan, dataset)).copied()
-    }
 }
 
 impl Inner {

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use obscura_model::ids::{Digest, KeyId, UnixMillis};
+use obscura_model::ids::{Digest, KeyId, PopulationName, UnixMillis};
 
 use super::open::{self, replay_to};
 use super::{Inner, Ledger, Site};
@@ -75,6 +75,21 @@ impl Ledger {
     /// As [`Ledger::verify`].
     pub fn compactable(dir: &Path, journal: KeyId) -> Result<Compacted, Error> {
         rehearse(&Folder::existing(&Site::journal_path(dir)), journal)
+    }
+
+    /// A population with a release that was interrupted and not run again yet, from the files
+    /// alone. Opening a ledger that has one counts as a stop of the process, which is for the
+    /// node to do and not for a tool.
+    ///
+    /// # Errors
+    /// As [`Ledger::verify`].
+    pub fn interrupted(dir: &Path, journal: KeyId) -> Result<Option<PopulationName>, Error> {
+        let storage = Folder::existing(&Site::journal_path(dir));
+        let scan = journal::scan(&storage, journal)?;
+        let state = replay_to(&storage, &scan.segments, scan.mark, scan.tree.size())?;
+        let mut populations = state.populations.into_iter();
+        let open = populations.find(|(_, population)| population.open.is_some());
+        Ok(open.map(|(name, _)| name))
     }
 }
 

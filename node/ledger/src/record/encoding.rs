@@ -49,6 +49,7 @@ const SUBJECTS_MARKED: u16 = 28;
 const SUBJECTS_READMITTED: u16 = 29;
 const SUBJECTS_REKEYED: u16 = 30;
 const POPULATIONS_MERGED: u16 = 31;
+const ANSWERED_EARLIER: u16 = 32;
 
 /// The record as the journal stores it.
 pub(crate) fn encode(record: &Record) -> Entry {
@@ -108,6 +109,7 @@ fn write(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 {
         Record::IntentOpened(_)
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
+        | Record::AnsweredEarlier { .. }
         | Record::IntentPoisoned { .. } => write_release(record, to, private),
         Record::StopCounted { .. } | Record::PopulationStopped { .. } | Record::Lifted { .. } => {
             write_stop(record, to)
@@ -251,6 +253,14 @@ fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 
             to.put(intent);
             INTENT_POISONED
         }
+        Record::AnsweredEarlier {
+            key,
+            body_digest,
+            release,
+        } => {
+            to.put(key).put(body_digest).put(release);
+            ANSWERED_EARLIER
+        }
         _ => 0,
     }
 }
@@ -314,7 +324,9 @@ fn read(
             read_data(kind, version, from, private)?
         }
         STUDY_SUBMITTED..=STUDY_SUSPENDED => read_study(kind, version, from)?,
-        INTENT_OPENED..=INTENT_POISONED => read_release(kind, version, from, private)?,
+        INTENT_OPENED..=INTENT_POISONED | ANSWERED_EARLIER => {
+            read_release(kind, version, from, private)?
+        }
         PROJECT_OPENED..=GRANT_SUSPENDED => new::read_project(kind, version, from)?,
         SUBJECTS_MARKED..=POPULATIONS_MERGED => new::read_subjects(kind, version, from, private)?,
         STOP_COUNTED => Record::StopCounted {
@@ -377,6 +389,11 @@ fn read_release(
         }
         INTENT_POISONED => Record::IntentPoisoned {
             intent: from.get()?,
+        },
+        ANSWERED_EARLIER => Record::AnsweredEarlier {
+            key: from.get()?,
+            body_digest: from.get()?,
+            release: from.get()?,
         },
         _ => return Err(InvalidBytes::Unknown { kind, version }),
     })

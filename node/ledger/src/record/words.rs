@@ -101,6 +101,7 @@ pub(crate) fn describe(record: &Record, index: u64, names: &Names) -> (&'static 
         Record::IntentOpened(_)
         | Record::FoldRestarted { .. }
         | Record::ReleaseCommitted { .. }
+        | Record::AnsweredEarlier { .. }
         | Record::IntentPoisoned { .. } => describe_release(record, names),
         Record::ProjectOpened { .. }
         | Record::JoinAsked { .. }
@@ -250,6 +251,15 @@ fn describe_release(record: &Record, names: &Names) -> (&'static str, String) {
         Record::ReleaseCommitted { intent, .. } => (
             "release made",
             format!("The release begun at entry {intent} was made."),
+        ),
+        Record::AnsweredEarlier { key, release, .. } => (
+            "answered again",
+            format!(
+                "Request {} of {} was answered by the release made at entry {release}; it adds \
+                 nothing.",
+                key.request,
+                names.person(&key.person)
+            ),
         ),
         Record::IntentPoisoned { intent } => (
             "release given up",

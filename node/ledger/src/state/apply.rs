@@ -9,7 +9,8 @@ use obscura_model::ids::{PopulationName, UnixMillis};
 use super::study::Runs;
 use super::{
     AccountEntry, Charges, DatasetEntry, IntentEntry, InvalidHistory, Outcome, PersonEntry,
-    PopulationEntry, ProjectEntry, RequestEntry, Stage, State, StudyEntry, Subjects, VersionEntry,
+    PopulationEntry, ProjectEntry, ReleaseEntry, RequestEntry, Stage, State, StudyEntry, Subjects,
+    VersionEntry,
 };
 use crate::record::{Account, Authority, Intent, LimitSet, NewStudy, Record};
 
@@ -65,6 +66,11 @@ impl State {
             }
             Record::ReleaseCommitted { intent, codes, .. } => self.committed(intent, &codes, at),
             Record::IntentPoisoned { intent } => self.close(intent, Outcome::Poisoned).map(|_| ()),
+            Record::AnsweredEarlier {
+                key,
+                body_digest,
+                release,
+            } => self.answered_earlier(key, body_digest, release),
             Record::StopCounted { .. }
             | Record::PopulationStopped { .. }
             | Record::Lifted { .. } => self.apply_stop(record, at),
@@ -355,6 +361,11 @@ impl State {
 
     fn committed(&mut self, index: u64, codes: &[u16], at: At) -> Applied {
         let intent = self.close(index, Outcome::Committed(at.index))?;
+        let release = ReleaseEntry {
+            key: intent.key,
+            offers: 0,
+        };
+        self.releases.insert(at.index, release);
         if let Authority::Study { study, release } = &intent.authority
             && let Some(study) = self.studies.get_mut(study)
             && let Some(position) = study.release(release)

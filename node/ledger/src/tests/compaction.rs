@@ -33,12 +33,12 @@ fn site_of(disk: &Disk) -> Site {
     }
 }
 
-fn open(disk: &Disk) -> Result<Ledger, Error> {
+pub(super) fn open(disk: &Disk) -> Result<Ledger, Error> {
     Ledger::open_at(site_of(disk), NODE, entropy(2), NOW)
 }
 
 /// The request with this number, below 1,024; an id keeps only some bits of its bytes.
-fn ask(n: u16) -> crate::AdmitRequest {
+pub(super) fn ask(n: u16) -> crate::AdmitRequest {
     ask_of(1, n)
 }
 
@@ -47,7 +47,7 @@ fn ask_of(study: u8, n: u16) -> crate::AdmitRequest {
 }
 
 /// A ledger with `releases` answers.
-fn grown(disk: &Disk, releases: u16) -> Ledger {
+pub(super) fn grown(disk: &Disk, releases: u16) -> Ledger {
     let ledger = Ledger::create_at(site_of(disk), NODE, entropy(1), NOW).unwrap();
     furnish(&ledger).unwrap();
     wide_limits(&ledger, Mode::Protect).unwrap();

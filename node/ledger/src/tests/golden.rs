@@ -22,14 +22,18 @@ use crate::{
 
 const FIRST: &[u8] = include_bytes!("../../tests/golden/every-record-1.journal");
 const FIRST_ROOT: &str = include_str!("../../tests/golden/every-record-1.root");
-const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-2.journal");
-const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-2.root");
+const SECOND: &[u8] = include_bytes!("../../tests/golden/every-record-2.journal");
+const SECOND_ROOT: &str = include_str!("../../tests/golden/every-record-2.root");
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-3.journal");
+const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-3.root");
 const SEGMENT: &str = "seg-00000001.journal";
 
 /// Which file: what the first one could not say reads as if nobody had said it.
 #[derive(Clone, Copy, PartialEq)]
 enum File {
     First,
+    /// Without questions that were answered earlier.
+    Second,
     Newest,
 }
 
@@ -37,7 +41,7 @@ impl File {
     fn delta_keys(self) -> DeltaCharge {
         match self {
             File::First => DeltaCharge::ZERO,
-            File::Newest => DeltaCharge::from_units(1_234_567),
+            File::Second | File::Newest => DeltaCharge::from_units(1_234_567),
         }
     }
 
@@ -66,8 +70,11 @@ impl File {
             study_records(self),
             release_records(self),
         ];
-        if self == File::Newest {
+        if self != File::First {
             records.extend([project_records(), subject_records()]);
+        }
+        if self == File::Newest {
+            records.push(offer_records());
         }
         records
     }
@@ -159,6 +166,14 @@ fn subject_records() -> Vec<Record> {
     ]
 }
 
+fn offer_records() -> Vec<Record> {
+    vec![Record::AnsweredEarlier {
+        key: key(ANN, 2),
+        body_digest: Digest::of(b"the same question"),
+        release: 20,
+    }]
+}
+
 fn data_records(file: File) -> Vec<Record> {
     let secrets = Secrets {
         subject: [0x11; 32],
@@ -173,7 +188,7 @@ fn data_records(file: File) -> Vec<Record> {
             name: people_of(),
             most_subjects: 3,
             capacity: 4,
-            apart: file == File::Newest,
+            apart: file != File::First,
             evidence: b"population".to_vec(),
             secrets,
         },
@@ -254,7 +269,7 @@ fn intent(file: File) -> Intent {
         },
         plan: match file {
             File::First => Intent::NO_PLAN,
-            File::Newest => Digest::of(b"plan"),
+            File::Second | File::Newest => Digest::of(b"plan"),
         },
         dataset: dataset(),
         population: people_of(),
@@ -325,6 +340,7 @@ fn todays_code_writes_the_golden_bytes() {
 fn todays_code_reads_the_golden_records_of_every_version() {
     for (bytes, expected_root, file) in [
         (FIRST, FIRST_ROOT, File::First),
+        (SECOND, SECOND_ROOT, File::Second),
         (GOLDEN, GOLDEN_ROOT, File::Newest),
     ] {
         let (disk, length) = (Disk::default(), bytes.len() as u64);
@@ -347,10 +363,10 @@ fn write_golden_files() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let disk = written();
     let bytes = disk.bytes(SEGMENT);
-    std::fs::write(folder.join("every-record-2.journal"), bytes).unwrap();
+    std::fs::write(folder.join("every-record-3.journal"), bytes).unwrap();
     let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), SEGMENT_BYTES).unwrap();
     let root = hex(&journal.head().root);
-    std::fs::write(folder.join("every-record-2.root"), root + "\n").unwrap();
+    std::fs::write(folder.join("every-record-3.root"), root + "\n").unwrap();
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     }
 }
 
-fn join(ledger: &Ledger, person: obscura_model::ids::KeyId) {
+pub(super) fn join(ledger: &Ledger, person: obscura_model::ids::KeyId) {
     let project = own_project(ANN);
     ledger
         .ask_to_join(project.clone(), person, b"please".to_vec(), NOW)
@@ -356,25 +356,4 @@ fn keys_that_are_not_declared_take_delta_from_everybody_in_both_modes() {
             Refusal::Admission(admission::Refusal::DeltaTooLarge { .. })
         ));
     }
-}
-
-#[test]
-fn the_same_question_on_the_same_version_is_known_to_who_asked_it() {
-    let disk = Disk::default();
-    let ledger = ready(&disk, Mode::Protect, 3);
-    join(&ledger, BOB);
-    let plan = request(1, ANN, 1).plan;
-    assert_eq!(ledger.earlier(&ANN, &plan, dataset()), None);
-    answer(&ledger, request(1, ANN, 1), 1);
-    answer(&ledger, request(1, ANN, 2), 1);
-    let newest = Some(key(ANN, 2));
-    assert_eq!(ledger.earlier(&ANN, &plan, dataset()), newest);
-    assert_eq!(ledger.earlier(&BOB, &plan, dataset()), None);
-    let second = crate::DatasetVersion {
-        version: 2,
-        ..dataset()
-    };
-    assert_eq!(ledger.earlier(&ANN, &plan, second), None);
-    drop(ledger);
-    assert_eq!(open(&disk).unwrap().earlier(&ANN, &plan, dataset()), newest);
 }

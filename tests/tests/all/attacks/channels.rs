@@ -2,10 +2,13 @@
 //! `moments`; C15 comes with the sealing of answers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use obscura_client::model::ids::PopulationName;
 use obscura_client::model::study::StudyState;
-use obscura_tests::cluster::ask;
+use obscura_tests::clock::TestClock;
+use obscura_tests::cluster::{Cluster, ask};
+use obscura_tests::data::visits;
 use obscura_tests::fixture::timing::{distance, median, rank_correlation, timed};
 use obscura_tests::fixture::{Setup, World, Worlds};
 use obscura_tests::raw::RUN;
@@ -13,11 +16,12 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tonic::Code;
 
-use super::limit;
 use super::worlds::{
     CENT, begun, meter, previewed, refused, refused_once, refused_or_released, released, strict,
     values, worlds,
 };
+use super::{Attacker, limit};
+use crate::support::VISITS;
 
 const P: &str = "patients";
 
@@ -233,6 +237,35 @@ async fn c12_what_could_take_too_long_is_refused_before_it_begins() {
     }
     assert_eq!(begun(&worlds.alike().await.unwrap()), 0);
     worlds.stop().await;
+}
+
+/// One of two nodes is slow inside the fold, which ends at a public time. What it shows is what
+/// any failure shows, and it is charged like a release.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_a_fold_that_takes_too_long_fails_like_any_other_and_keeps_its_price() {
+    let builder = Cluster::builder().site(visits(60, 3, 1));
+    let mut cluster = builder.site(visits(61, 3, 1)).build().await.unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    let asks = [ask("n", VISITS, CENT).times(3)];
+    let study = cluster.approved(&ada, &asks).await.unwrap();
+    let minutes = Duration::from_secs(120);
+    let slow = &mut cluster.sites[0];
+    slow.restart_with(TestClock::slow(minutes)).await.unwrap();
+    let attacker = Attacker::new(&cluster, "ada", 0);
+    let (code, text) = attacker.run(&study, 1).await.unwrap_err();
+    assert_eq!(code, Code::Aborted, "{text}");
+    assert!(text.contains("this release failed"), "{text}");
+    assert_eq!(attacker.run(&study, 1).await.unwrap_err(), (code, text));
+    let other = Attacker::new(&cluster, "ada", 1);
+    other.run(&study, 1).await.unwrap();
+    let meters = [0, 1].map(|n| cluster.sites[n].meter().unwrap());
+    assert_eq!(meters[0], meters[1], "charged alike");
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    assert_eq!(owner.exposure().await.unwrap().stops, 1, "and counted");
+    let status = ada.status(&study).await.remove(0).outcome.unwrap();
+    assert_eq!(status.state, StudyState::Suspended);
+    drop((attacker, other, owner));
+    cluster.stop().await;
 }
 
 /// The fold fails in the world of S0042 alone (the stored rows are damaged there, which no run

@@ -179,6 +179,11 @@ const TESTS: &[(&str, &str, &str)] = &[
         "c12_what_could_take_too_long_is_refused_before_it_begins",
     ),
     (
+        "C12",
+        "channels.rs",
+        "c12_a_fold_that_takes_too_long_fails_like_any_other_and_keeps_its_price",
+    ),
+    (
         "C14",
         "channels.rs",
         "c14_a_failure_is_charged_and_cannot_be_had_often",
