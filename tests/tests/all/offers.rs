@@ -204,8 +204,7 @@ async fn a_request_answered_earlier_keeps_that_answer_after_a_new_version_and_a_
     owner.add_dataset(&description).await.unwrap();
     assert_eq!(raw.send(ASK, 2, asked.clone()).await.unwrap(), offered);
     drop(raw);
-    cluster.sites[0].stop().await;
-    cluster.sites[0].start().await.unwrap();
+    cluster.sites[0].restart().await.unwrap();
     let raw = Raw::ada(&cluster);
     assert_eq!(raw.send(ASK, 2, asked.clone()).await.unwrap(), offered);
     assert_eq!(raw.send(RUN, 2, run).await.unwrap_err(), conflict);

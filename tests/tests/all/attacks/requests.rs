@@ -172,7 +172,6 @@ fn hostile() -> Vec<String> {
         "SELECT COUNT(*) FROM visits \u{202e}",
         "SELECT COUNT(*) FROM visits WHERE COALESCE(person, 'x') = 'zoe'",
         "SELECT COUNT(*) > 0 FROM visits",
-        "SELECT CASE WHEN COUNT(*) = 0 THEN 1 END FROM visits",
         "SELECT COUNT(*) FROM visits WHERE CAST(person AS BIGINT) = 1",
         "SELECT COUNT(*) FROM visits WHERE regexp_like('a', person)",
         "SELECT SUM(1 / (amount - 42)) FROM visits",
