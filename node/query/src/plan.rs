@@ -312,6 +312,7 @@ fn key(key: &KeyDefinition) -> Key {
     Key {
         column: key.name.clone(),
         labels: key.labels.clone(),
+        discovered: None,
     }
 }
 

@@ -215,6 +215,7 @@ mod tests {
                 keys: vec![Key {
                     column: "cost_share".to_owned(),
                     labels: vec!["free".to_owned(), "95 %".to_owned()],
+                    discovered: None,
                 }],
                 outputs: vec![("visits".to_owned(), "a year".to_owned())],
                 rows: vec![
