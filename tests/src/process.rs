@@ -226,6 +226,7 @@ impl Lone {
             dataset_only: false,
             epsilon,
             delta,
+            delta_keys: None,
             mode,
             reason,
         };

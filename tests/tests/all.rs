@@ -19,6 +19,8 @@ mod differential;
 mod grants;
 #[path = "all/index_deleted.rs"]
 mod index_deleted;
+#[path = "all/keys.rs"]
+mod keys;
 #[path = "all/kills.rs"]
 mod kills;
 #[path = "all/ledger_oracle.rs"]

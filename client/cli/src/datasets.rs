@@ -172,6 +172,12 @@ fn column(column: &Column) -> Vec<String> {
     if column.constant_per_subject {
         values.push_str("; never changes for one subject");
     }
+    if let Some(keys) = &column.keys {
+        values.push_str(&format!(
+            "; as keys: what enough people have, at most {} of {} characters, {} for one person",
+            keys.most, keys.characters, keys.per_person
+        ));
+    }
     vec![
         column.name.clone(),
         values,

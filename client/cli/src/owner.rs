@@ -129,6 +129,11 @@ pub(crate) struct Limit {
     /// The failure probability, below one in the number of people; needed for the first limit.
     #[arg(long)]
     delta: Option<f64>,
+    /// The delta that releases with keys that are not declared may take altogether, besides
+    /// --delta: both together must be below one in the number of people. Otherwise what is in
+    /// force; none for the first limit.
+    #[arg(long, conflicts_with_all = ["scientist", "everyone"])]
+    delta_keys: Option<f64>,
     /// A tighter limit for this dataset's own releases.
     #[arg(long)]
     dataset_only: bool,

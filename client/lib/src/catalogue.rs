@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use obscura_model::exposure::{Delta, Mode, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Mode, Rho};
 use obscura_model::ids::{
     DatasetId, DatasetName, Digest, GrantId, ReleaseName, StudyId, UnixMillis,
 };
-use obscura_model::schema::{Domain, StudyTerm};
+use obscura_model::schema::{Domain, StudyTerm, TextKeys};
 
 /// The public face of a dataset. Nothing in it was computed from rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,8 @@ pub struct Column {
     pub may_be_missing: bool,
     /// Whether all rows of a subject have the same value.
     pub constant_per_subject: bool,
+    /// For text: how its values may become group keys; nothing unless the owner turned it on.
+    pub keys: Option<TextKeys>,
 }
 
 /// The public state of one limit: of a population or of a dataset.
@@ -71,6 +73,8 @@ pub struct Account {
     pub meter: Rho,
     /// What approved studies may still add, in rho.
     pub reserved: Rho,
+    /// What releases with keys that are not declared took of delta, failed ones included.
+    pub keys_taken: DeltaCharge,
 }
 
 /// A limit in force.
@@ -90,6 +94,10 @@ pub struct AccountLimit {
     pub smallest_release: Rho,
     /// The highest limit ever in force: the guarantee.
     pub guarantee: Rho,
+    /// What releases with keys that are not declared may take of delta, besides `delta`.
+    pub keys: DeltaCharge,
+    /// The highest of those ever in force: the guarantee.
+    pub keys_guarantee: DeltaCharge,
 }
 
 impl Account {

@@ -57,6 +57,10 @@ pub struct NewLimit {
     pub epsilon: f64,
     /// Below one in the upper end of the public size.
     pub delta: Delta,
+    /// What releases with keys that are not declared may take of delta altogether, besides
+    /// `delta`; nothing: there are no such releases. Both together are below one in the upper end
+    /// of the public size.
+    pub delta_keys: Option<Delta>,
     /// What happens near it.
     pub mode: Mode,
     /// Why.

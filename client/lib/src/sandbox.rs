@@ -314,7 +314,7 @@ impl StudyPreview {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use obscura_model::exposure::Delta;
+    use obscura_model::exposure::{Delta, DeltaCharge};
 
     fn account(meter: u64, reserved: u64) -> Account {
         let nano = Rho::from_nano;
@@ -328,9 +328,12 @@ mod tests {
                 largest_release: nano(115_766_247),
                 smallest_release: nano(46_307),
                 guarantee: nano(463_064_990),
+                keys: DeltaCharge::ZERO,
+                keys_guarantee: DeltaCharge::ZERO,
             }),
             meter: nano(meter),
             reserved: nano(reserved),
+            keys_taken: DeltaCharge::ZERO,
         }
     }
 

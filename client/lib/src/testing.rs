@@ -157,6 +157,7 @@ pub(crate) fn answer(counts: [i64; 2], centred: [i64; 2], sigma: u64) -> Answer 
         keys: vec![Key {
             column: "arm".to_owned(),
             labels: vec!["free".to_owned(), "25 %, <a>".to_owned()],
+            discovered: None,
         }],
         vectors: vec![vector("count"), vector("centred sum")],
         outputs: vec![

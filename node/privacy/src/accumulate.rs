@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use obscura_model::answer::Shape;
+
 use crate::admitted::Admitted;
 use crate::filter::Filter;
 use crate::grid::CodeGrid;
+use crate::keys::KeyTally;
 use crate::permit::Permit;
 use crate::sparse::Sparse;
 use crate::tally::{FoldError, Tally};
@@ -26,6 +29,54 @@ impl fmt::Debug for Known<'_> {
     }
 }
 
+/// Exact sums under way or done: by cell, or by key where keys are found in the rows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Sums {
+    Cells(Tally),
+    Keys(KeyTally),
+}
+
+impl Sums {
+    fn of(shape: &Shape) -> Option<Self> {
+        match shape.discovered() {
+            None => Some(Sums::Cells(Tally::new(&shape.vectors, shape.cells()))),
+            Some(_) => KeyTally::new(shape).map(Sums::Keys),
+        }
+    }
+
+    fn clip(&mut self, names: &[&str], parts: &[Sparse]) -> Result<&[u128], FoldError> {
+        match self {
+            Sums::Cells(tally) if names.is_empty() => tally.clip(parts),
+            Sums::Cells(_) => Err(FoldError::Mismatch),
+            Sums::Keys(tally) => tally.clip(names, parts),
+        }
+    }
+
+    fn take(&mut self, names: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
+        match self {
+            Sums::Cells(tally) => tally.take(parts),
+            Sums::Keys(tally) => tally.take(names, parts),
+        }
+    }
+
+    fn merge(self, other: Sums) -> Result<Self, FoldError> {
+        match (self, other) {
+            (Sums::Cells(one), Sums::Cells(other)) => one.merge(other).map(Sums::Cells),
+            (Sums::Keys(one), Sums::Keys(other)) => one.merge(other).map(Sums::Keys),
+            (Sums::Cells(_), Sums::Keys(_)) | (Sums::Keys(_), Sums::Cells(_)) => {
+                Err(FoldError::Mismatch)
+            }
+        }
+    }
+
+    fn cells(&self) -> usize {
+        match self {
+            Sums::Cells(tally) => tally.cells(),
+            Sums::Keys(tally) => tally.cells(),
+        }
+    }
+}
+
 /// Folds the subjects of one range, in ascending order, under one permit. One for each thread;
 /// [`merge`](Self::merge) puts ranges together, and the result is the same for any cutting.
 pub struct Accumulator {
@@ -34,7 +85,7 @@ pub struct Accumulator {
     grid: CodeGrid,
     filter: Filter,
     two_sigmas_squared: Vec<u128>,
-    tally: Tally,
+    sums: Sums,
     charges: Vec<(u32, u16)>,
     /// First and last subject seen, of each part merged so far.
     ranges: Vec<(u32, u32)>,
@@ -54,14 +105,16 @@ impl Accumulator {
             .iter()
             .map(|v| two_sigma_squared(v.sigma))
             .collect();
+        let sums = Sums::of(shape);
         Self {
             intent: permit.intent(),
             capacity: permit.capacity(),
             grid: permit.grid(),
             filter: permit.filter().clone(),
-            broken: cells != shape.cells() || sigmas.is_none(),
+            broken: cells != shape.cells() || sigmas.is_none() || sums.is_none(),
             two_sigmas_squared: sigmas.unwrap_or_default(),
-            tally: Tally::new(&shape.vectors, cells),
+            // Never used: broken.
+            sums: sums.unwrap_or_else(|| Sums::Cells(Tally::new(&[], 0))),
             charges: Vec::new(),
             ranges: Vec::new(),
             exposures: Vec::with_capacity(permit.filter().accounts().len()),
@@ -80,10 +133,22 @@ impl Accumulator {
         contributions: &[Sparse],
         known: Known<'_>,
     ) -> Result<(), FoldError> {
+        self.add_keyed(subject, &[], contributions, known)
+    }
+
+    /// The same for a release whose keys are found in the rows: cell n of the contributions is the
+    /// key `names[n]`. A subject that is left out creates no key either.
+    pub fn add_keyed(
+        &mut self,
+        subject: u32,
+        names: &[&str],
+        contributions: &[Sparse],
+        known: Known<'_>,
+    ) -> Result<(), FoldError> {
         if self.broken {
             return Err(FoldError::Broken);
         }
-        let result = self.fold(subject, contributions, known);
+        let result = self.fold(subject, names, contributions, known);
         self.broken = result.is_err();
         result
     }
@@ -91,11 +156,12 @@ impl Accumulator {
     fn fold(
         &mut self,
         subject: u32,
+        names: &[&str],
         contributions: &[Sparse],
         known: Known<'_>,
     ) -> Result<(), FoldError> {
         let barred = self.enter(subject, known)?;
-        let norms = self.tally.clip(contributions)?;
+        let norms = self.sums.clip(names, contributions)?;
         let mut nano = 0u128;
         for (&norm, &two_sigma_squared) in norms.iter().zip(&self.two_sigmas_squared) {
             let part = vector_nano(norm, two_sigma_squared).ok_or(FoldError::Charge)?;
@@ -114,7 +180,7 @@ impl Accumulator {
         if self.filter.active(&self.exposures, charge) & !barred {
             // The charge first: whatever happens next, nothing is added without one.
             self.charges.push((subject, code));
-            self.tally.take(contributions)?;
+            self.sums.take(names, contributions)?;
         }
         Ok(())
     }
@@ -149,7 +215,7 @@ impl Accumulator {
         if self.intent != other.intent || self.grid != other.grid || self.filter != other.filter {
             return Err(FoldError::Mismatch);
         }
-        self.tally = self.tally.merge(other.tally)?;
+        self.sums = self.sums.merge(other.sums)?;
         self.ranges.extend(other.ranges);
         self.ranges.sort_unstable();
         if self
@@ -171,12 +237,12 @@ impl Accumulator {
         let same = self.intent == permit.intent()
             && self.grid == permit.grid()
             && self.filter == *permit.filter()
-            && self.tally.cells() == permit.shape().cells();
+            && self.sums.cells() == permit.shape().cells();
         if !same {
             return Err(FoldError::Mismatch);
         }
         self.charges.sort_unstable_by_key(|&(subject, _)| subject);
-        Ok(Admitted::new(permit, self.tally.sums(), self.charges))
+        Ok(Admitted::new(permit, self.sums, self.charges))
     }
 }
 

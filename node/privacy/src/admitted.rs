@@ -4,6 +4,8 @@ use std::fmt;
 
 use rand::CryptoRng;
 
+use crate::accumulate::Sums;
+use crate::keys::{KeyTally, Shown};
 use crate::noise::{self, NoiseError};
 use crate::permit::Permit;
 
@@ -11,13 +13,23 @@ use crate::permit::Permit;
 /// so there is no getter: noise is the only way on.
 pub struct Admitted {
     permit: Permit,
-    sums: Vec<Vec<i64>>,
+    sums: Exact,
     charges: Vec<(u32, u16)>,
+}
+
+/// By vector and cell, or by key where keys were found in the rows.
+enum Exact {
+    Cells(Vec<Vec<i64>>),
+    Keys(KeyTally),
 }
 
 impl Admitted {
     /// Made by the accumulator alone; `charges` are sorted by subject.
-    pub(crate) fn new(permit: Permit, sums: Vec<Vec<i64>>, charges: Vec<(u32, u16)>) -> Self {
+    pub(crate) fn new(permit: Permit, sums: Sums, charges: Vec<(u32, u16)>) -> Self {
+        let sums = match sums {
+            Sums::Cells(tally) => Exact::Cells(tally.sums()),
+            Sums::Keys(tally) => Exact::Keys(tally),
+        };
         Self {
             permit,
             sums,
@@ -31,13 +43,22 @@ impl Admitted {
     pub fn add_noise<R: CryptoRng + ?Sized>(self, rng: &mut R) -> Result<Noised, NoiseError> {
         let Admitted {
             permit,
-            mut sums,
+            sums,
             charges,
         } = self;
-        noise::add(&mut sums, &permit.shape().vectors, rng)?;
+        let vectors = &permit.shape().vectors;
+        let shown = match sums {
+            Exact::Cells(mut values) => {
+                noise::add(&mut values, vectors, rng)?;
+                let found = Vec::new();
+                Shown { values, found }
+            }
+            Exact::Keys(tally) => tally.show(vectors, rng)?,
+        };
         Ok(Noised {
             permit,
-            values: sums,
+            values: shown.values,
+            found: shown.found,
             charges,
         })
     }
@@ -47,7 +68,21 @@ impl Admitted {
     #[doc(hidden)]
     #[must_use]
     pub fn exact_sums_for_audit(&self) -> &[Vec<i64>] {
-        &self.sums
+        match &self.sums {
+            Exact::Cells(sums) => sums,
+            Exact::Keys(_) => &[],
+        }
+    }
+
+    /// The same for keys that were found in the rows: all of them with their exact sums, one
+    /// after the other as the vectors with numbers for each key have them. Tests only.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn exact_sums_for_audit_by_key(&self) -> Vec<(&str, &[i64])> {
+        match &self.sums {
+            Exact::Cells(_) => Vec::new(),
+            Exact::Keys(tally) => tally.all(),
+        }
     }
 }
 
@@ -62,6 +97,7 @@ impl fmt::Debug for Admitted {
 pub struct Noised {
     permit: Permit,
     values: Vec<Vec<i64>>,
+    found: Vec<String>,
     charges: Vec<(u32, u16)>,
 }
 
@@ -73,6 +109,7 @@ impl Noised {
         CommitParts {
             permit: self.permit,
             values: self.values,
+            found: self.found,
             charges: self.charges,
         }
     }
@@ -91,6 +128,9 @@ pub struct CommitParts {
     pub permit: Permit,
     /// The noisy values by vector and cell, in grid steps. Public once the commit is durable.
     pub values: Vec<Vec<i64>>,
+    /// The labels that were found for a key that is not declared, in the order of their texts.
+    /// Public once the commit is durable.
+    pub found: Vec<String>,
     /// The active subjects with the codes of their charges on the permit's grid, sorted by
     /// subject, each once. Private for ever.
     pub charges: Vec<(u32, u16)>,

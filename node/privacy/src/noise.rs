@@ -17,6 +17,9 @@ pub enum NoiseError {
     /// Not one list of sums for each vector.
     #[error("the sums do not fit the vectors of the release")]
     Vectors,
+    /// The gate of keys that are not declared has no threshold.
+    #[error("the keys of the release have no threshold")]
+    Threshold,
     /// The sampler refuses its parameter.
     #[error("the noise sampler refuses its standard deviation")]
     Sampler(#[source] DpError),
@@ -47,7 +50,8 @@ pub(crate) fn add<R: CryptoRng + ?Sized>(
     Ok(())
 }
 
-fn add_to<R: CryptoRng + ?Sized>(
+/// Adds to every value one sample with this sigma.
+pub(crate) fn add_to<R: CryptoRng + ?Sized>(
     values: &mut [i64],
     sigma: u64,
     rng: &mut R,

@@ -17,6 +17,15 @@ const NANOS_PER_OPERATOR: u64 = 10;
 const NANOS_PER_SAMPLE: u64 = 100_000;
 const NANOS_PER_SAMPLE_BIT: u64 = 4_000;
 
+/// Finding and merging one key of one subject, beside its noise.
+const NANOS_PER_KEY: u64 = 3_000;
+
+/// The most bytes of a table of keys that are found in the rows.
+const MOST_KEY_BYTES: u64 = 1 << 29;
+
+/// A row of that table beside its label and its numbers.
+const KEY_BYTES: u64 = 128;
+
 /// Start of the fold, flush of the commit.
 const NANOS_PER_RELEASE: u64 = 10_000_000;
 
@@ -29,9 +38,66 @@ pub enum SlotError {
         LONGEST_MILLIS / 1000
     )]
     TooLong,
+    /// So many keys could be found in the rows that time or memory would not do.
+    #[error(
+        "so many different keys could occur that the release could take too long or too much \
+         memory: the dataset is too large for keys that are not declared; group by declared values"
+    )]
+    TooManyKeys,
     /// Over [`MOST_VALUES`].
     #[error("the release has more than {MOST_VALUES} numbers: use fewer groups or outputs")]
     TooLarge,
+}
+
+/// What finding keys in the rows adds to a plan: all of it from declared sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyWork {
+    /// The most keys that all subjects together can support: the index capacity times the keys of
+    /// one person. Every one of them draws noise of the gate's sigma.
+    pub keys: u64,
+    /// The gate's sigma, in grid steps.
+    pub gate_sigma: u64,
+    /// The most bytes of a label.
+    pub label_bytes: u64,
+    /// The numbers of one key: the parts of all vectors that have some for each key.
+    pub numbers: u64,
+}
+
+impl KeyWork {
+    /// What it takes of time in the worst case, in milliseconds rounded up, or why it may not.
+    fn millis(&self) -> Result<u64, SlotError> {
+        let row = self.numbers.checked_mul(8);
+        let row = row.and_then(|b| b.checked_add(self.label_bytes)?.checked_add(KEY_BYTES));
+        let bytes = row.and_then(|b| b.checked_mul(self.keys));
+        if bytes.is_none_or(|bytes| bytes > MOST_KEY_BYTES) {
+            return Err(SlotError::TooManyKeys);
+        }
+        let each = sample_nanos(self.gate_sigma) + NANOS_PER_KEY;
+        let nanos = self.keys.checked_mul(each).ok_or(SlotError::TooManyKeys)?;
+        Ok(nanos.div_ceil(1_000_000))
+    }
+}
+
+/// The slot of a plan whose keys are found in the rows; otherwise as [`slot`].
+pub fn slot_with_keys(
+    cells: usize,
+    vectors: &[VectorShape],
+    rows_upper: u64,
+    operators: u64,
+    keys: &KeyWork,
+    step_millis: u64,
+) -> Result<u64, SlotError> {
+    let rest = slot(cells, vectors, rows_upper, operators, 1)?;
+    let millis = keys.millis()?.checked_add(rest);
+    match millis.filter(|millis| *millis <= LONGEST_MILLIS) {
+        Some(millis) => Ok(millis.next_multiple_of(step_millis.clamp(1, LONGEST_MILLIS))),
+        None => Err(SlotError::TooManyKeys),
+    }
+}
+
+fn sample_nanos(sigma: u64) -> u64 {
+    let bits = u64::from(sigma.checked_ilog2().unwrap_or(0));
+    NANOS_PER_SAMPLE + bits * NANOS_PER_SAMPLE_BIT
 }
 
 /// The slot of a plan in milliseconds: a multiple of `step_millis`, long enough for nearly every
@@ -78,9 +144,7 @@ fn worst_nanos(
         .iter()
         .zip(lengths)
         .try_fold(0u64, |sum, (vector, length)| {
-            let bits = u64::from(vector.sigma.checked_ilog2().unwrap_or(0));
-            let sample = NANOS_PER_SAMPLE + bits * NANOS_PER_SAMPLE_BIT;
-            sum.checked_add(sample.checked_mul(*length)?)
+            sum.checked_add(sample_nanos(vector.sigma).checked_mul(*length)?)
         })?;
     rows.checked_add(noise)?.checked_add(NANOS_PER_RELEASE)
 }
@@ -131,6 +195,28 @@ mod tests {
         let one = slot(1, &tree, 1, 1, STEP).unwrap();
         tree[0].grouped = false;
         assert_eq!(slot(391, &tree, 1, 1, STEP), Ok(one));
+    }
+
+    #[test]
+    fn keys_in_the_rows_take_the_time_of_as_many_as_there_could_be() {
+        let work = |keys| KeyWork {
+            keys,
+            gate_sigma: 1024,
+            label_bytes: 160,
+            numbers: 2,
+        };
+        let slot = |keys| slot_with_keys(4, &vectors(2, 1024), 10_000, 3, &work(keys), STEP);
+        // 140 microseconds of noise and 3 for the rest, 10,000 times, and the 14 of the rest.
+        assert_eq!(slot(10_000), Ok(1_460));
+        assert_eq!(slot(1_000_000), Err(SlotError::TooManyKeys), "too long");
+        let mut wide = work(100_000);
+        wide.numbers = 1_000;
+        assert_eq!(
+            wide.millis(),
+            Err(SlotError::TooManyKeys),
+            "too much memory"
+        );
+        assert_eq!(slot(u64::MAX), Err(SlotError::TooManyKeys));
     }
 
     #[test]

@@ -131,19 +131,39 @@ impl Tally {
 
     /// Second half of [`Self::add`]: adds the contribution that [`Self::clip`] has just seen.
     pub(crate) fn take(&mut self, contributions: &[Sparse]) -> Result<(), FoldError> {
-        let parts = contributions.iter().zip(&self.clipped);
-        for ((part, clipped), sums) in parts.zip(&mut self.sums) {
-            let values = if clipped.is_empty() {
-                part.values()
-            } else {
-                clipped
-            };
-            for (&cell, &value) in part.cells().iter().zip(values) {
-                let sum = sums.get_mut(cell as usize).ok_or(FoldError::Cell)?;
-                *sum = sum.checked_add(value).ok_or(FoldError::Overflow)?;
-            }
+        let parts = contributions.iter().enumerate();
+        parts
+            .into_iter()
+            .try_for_each(|(vector, part)| self.take_one(vector, part))
+    }
+
+    /// One vector of [`Self::take`].
+    pub(crate) fn take_one(&mut self, vector: usize, part: &Sparse) -> Result<(), FoldError> {
+        let clipped = self.clipped.get(vector).ok_or(FoldError::Vectors)?;
+        let values = if clipped.is_empty() {
+            part.values()
+        } else {
+            clipped
+        };
+        let sums = self.sums.get_mut(vector).ok_or(FoldError::Vectors)?;
+        for (&cell, &value) in part.cells().iter().zip(values) {
+            let sum = sums.get_mut(cell as usize).ok_or(FoldError::Cell)?;
+            *sum = sum.checked_add(value).ok_or(FoldError::Overflow)?;
         }
         Ok(())
+    }
+
+    /// One vector's values as [`Self::clip`] has just left them.
+    pub(crate) fn clipped<'a>(&'a self, vector: usize, part: &'a Sparse) -> &'a [i64] {
+        let clipped = self.clipped.get(vector);
+        clipped
+            .filter(|c| !c.is_empty())
+            .map_or(part.values(), |c| c)
+    }
+
+    /// One vector's sums so far.
+    pub(crate) fn sums_so_far(&self, vector: usize) -> &[i64] {
+        self.sums.get(vector).map_or(&[], |sums| sums)
     }
 
     /// Cells of the answer.

@@ -7,6 +7,8 @@
 mod builders;
 #[path = "suite/fold.rs"]
 mod fold;
+#[path = "suite/keys.rs"]
+mod keys;
 #[path = "suite/noise.rs"]
 mod noise;
 #[path = "suite/promise.rs"]

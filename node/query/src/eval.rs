@@ -6,9 +6,9 @@
 
 mod row;
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
+use arrow_array::{Array, StringArray};
 use arrow_buffer::BooleanBuffer;
 
 use crate::batch::Batch;
@@ -48,6 +48,8 @@ pub(crate) struct Evaluated {
     pub(crate) matches: BooleanBuffer,
     /// The cell of each row, or [`NO_CELL`].
     pub(crate) cells: Vec<u32>,
+    /// The texts of the rows, where keys are found in them: then cells follow from these.
+    pub(crate) texts: Option<StringArray>,
     /// By vector.
     pub(crate) amounts: Vec<Amounts>,
 }
@@ -128,9 +130,17 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
             }
         })
         .collect::<Result<_, BadRows>>()?;
+    let texts = match plan.found() {
+        None => None,
+        Some((column, _)) => {
+            let texts = batch.column(column)?;
+            Some(texts.as_string_opt::<i32>().ok_or(BadRows)?.clone())
+        }
+    };
     Ok(Evaluated {
         matches,
         cells,
+        texts,
         amounts,
     })
 }

@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
-use obscura_privacy::{Accumulator, Admitted, Known, Permit, Sparse, Tally};
+use arrow_array::{Array, StringArray};
+use obscura_model::schema::TextKeys;
+use obscura_privacy::{Accumulator, Admitted, KeyTally, Known, Permit, Sparse, Tally};
 
 use crate::batch::Batch;
 use crate::eval::{Amounts, BadRows, Evaluated, NO_CELL, evaluate};
@@ -51,8 +53,9 @@ impl From<BadRows> for FoldError {
 
 /// Where a subject's contribution goes.
 pub(crate) trait Sink {
-    /// Takes one subject, in ascending order.
-    fn take(&mut self, subject: u32, parts: &[Sparse]) -> Result<(), FoldError>;
+    /// Takes one subject, in ascending order. Where keys are found in the rows, cell n of `parts`
+    /// belongs to the n-th of `keys`.
+    fn take(&mut self, subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError>;
 
     /// Asked before every batch: an error if the rest is not wanted any more.
     fn go_on(&self) -> Result<(), FoldError> {
@@ -61,8 +64,14 @@ pub(crate) trait Sink {
 }
 
 impl Sink for Tally {
-    fn take(&mut self, _subject: u32, parts: &[Sparse]) -> Result<(), FoldError> {
+    fn take(&mut self, _subject: u32, _keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.add(parts).map_err(FoldError::Sums)
+    }
+}
+
+impl Sink for KeyTally {
+    fn take(&mut self, _subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
+        self.add(keys, parts).map_err(FoldError::Sums)
     }
 }
 
@@ -73,9 +82,9 @@ struct Charged<'a> {
 }
 
 impl Sink for Charged<'_> {
-    fn take(&mut self, subject: u32, parts: &[Sparse]) -> Result<(), FoldError> {
+    fn take(&mut self, subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.accumulator
-            .add(subject, parts, self.known)
+            .add_keyed(subject, keys, parts, self.known)
             .map_err(FoldError::Sums)
     }
 
@@ -99,6 +108,9 @@ struct Walk<'a, S> {
     /// For a plan that counts everybody: the subjects of the chunk that were not visited yet,
     /// ascending.
     waiting: VecDeque<u32>,
+    /// Where keys are found in the rows: those that the subject supports so far. Cell n of its
+    /// contribution is the n-th.
+    keys: Vec<String>,
     parts: Vec<Sparse>,
 }
 
@@ -140,7 +152,10 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     fn row(&mut self, evaluated: &Evaluated, i: usize) -> Result<(), FoldError> {
-        let cell = evaluated.cells.get(i).copied().unwrap_or(NO_CELL);
+        let cell = match (&evaluated.texts, self.plan.found()) {
+            (Some(texts), Some((_, rule))) => self.found(texts, i, &rule),
+            _ => evaluated.cells.get(i).copied().unwrap_or(NO_CELL),
+        };
         let scale = crate::plan::COUNT_SCALE;
         let each = self.parts.iter_mut().zip(&evaluated.amounts);
         for ((part, amounts), vector) in each.zip(self.plan.vectors()) {
@@ -184,6 +199,25 @@ impl<S: Sink> Walk<'_, S> {
         Ok(())
     }
 
+    /// The place of the row's text among the subject's keys: the first that it has, as many as one
+    /// person supports. What is beyond is lost.
+    fn found(&mut self, texts: &StringArray, i: usize, rule: &TextKeys) -> u32 {
+        let text = texts.is_valid(i).then(|| texts.value(i));
+        let Some(key) = text.and_then(|text| key_of(text, rule.characters)) else {
+            return NO_CELL;
+        };
+        let place = self.keys.iter().position(|known| *known == key);
+        let place = place.or_else(|| {
+            let room = self.keys.len() < rule.per_person as usize;
+            self.lost |= !room;
+            room.then(|| {
+                self.keys.push(key);
+                self.keys.len() - 1
+            })
+        });
+        place.and_then(|p| u32::try_from(p).ok()).unwrap_or(NO_CELL)
+    }
+
     fn finish(&mut self) -> Result<(), FoldError> {
         if let Some(subject) = self.subject.take() {
             for (part, vector) in self.parts.iter_mut().zip(self.plan.vectors()) {
@@ -196,13 +230,27 @@ impl<S: Sink> Walk<'_, S> {
                     part.set(0, crate::plan::COUNT_SCALE);
                 }
             }
-            self.sink.take(subject, &self.parts)?;
+            let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+            self.sink.take(subject, &keys, &self.parts)?;
+            self.keys.clear();
             self.parts.iter_mut().for_each(Sparse::clear);
             self.matched = 0;
             self.lost = false;
         }
         Ok(())
     }
+}
+
+/// What a text is as a key: without control characters and surrounding space, cut to so many
+/// characters. Nothing if nothing is left: such a row has no key.
+fn key_of(text: &str, characters: u32) -> Option<String> {
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let cut: String = plain.trim().chars().take(characters as usize).collect();
+    let key = cut.trim_end();
+    (!key.is_empty()).then(|| key.to_owned())
 }
 
 /// Folds some pieces of a source into a sink.
@@ -221,6 +269,7 @@ pub(crate) fn walk<S: Sink>(
         matched: 0,
         lost: false,
         waiting: VecDeque::new(),
+        keys: Vec::new(),
         parts,
     };
     let cuts = source::cuts(source, plan.needs());
@@ -262,6 +311,24 @@ pub(crate) fn tally(plan: &PrivatePlan, source: &impl Source) -> Result<Tally, F
         &mut tally,
     )?;
     Ok(tally)
+}
+
+/// The exact sums by key over mock rows; nothing if the plan's keys are declared.
+pub(crate) fn key_tally(
+    plan: &PrivatePlan,
+    source: &impl Source,
+) -> Result<Option<KeyTally>, FoldError> {
+    let Some(mut tally) = KeyTally::new(plan.shape()) else {
+        return Ok(None);
+    };
+    walk(
+        source,
+        0..pieces(source, plan),
+        plan,
+        BATCH_ROWS,
+        &mut tally,
+    )?;
+    Ok(Some(tally))
 }
 
 /// A bound, not yet run stream of secret contributions.

@@ -18,7 +18,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_distr::{Beta, Zipf};
 
 use crate::batch::Batch;
-use crate::fold::{FoldError, tally};
+use crate::fold::{FoldError, key_tally, tally};
 use crate::plan::PrivatePlan;
 use crate::source::{Source, Span};
 
@@ -149,8 +149,18 @@ pub fn run<R: CryptoRng + ?Sized>(
     if plan.description_digest() != rows.description {
         return Err(MockError::OtherDescription);
     }
-    let sums = tally(plan, rows).map_err(MockError::Fold)?.sums();
     let vectors = &plan.shape().vectors;
+    if let Some(found) = key_tally(plan, rows).map_err(MockError::Fold)? {
+        let (noisy, labels) = found.mock_noise(vectors, rng).map_err(MockError::Noise)?;
+        let shape = plan.shape().clone().with_found(&labels);
+        let shape = shape.map_err(MockError::Answer)?;
+        let answer = |values| Answer::new(shape.clone(), values).map_err(MockError::Answer);
+        return Ok(MockAnswer {
+            exact: answer(found.sums_of(&labels))?,
+            noisy: answer(noisy)?,
+        });
+    }
+    let sums = tally(plan, rows).map_err(MockError::Fold)?.sums();
     let noisy = mock_noise(sums.clone(), vectors, rng).map_err(MockError::Noise)?;
     let answer = |values| Answer::new(plan.shape().clone(), values).map_err(MockError::Answer);
     Ok(MockAnswer {
@@ -212,7 +222,10 @@ fn values(column: &Column, subjects: &[u32], rng: &mut ChaCha20Rng) -> ArrayRef 
             Arc::new(Float64Array::from(drawn(column, subjects, rng, day)))
         }
         Domain::Text { most_characters } => {
-            let text = |rng: &mut ChaCha20Rng| invented_text(*most_characters, rng);
+            let text = |rng: &mut ChaCha20Rng| match column.keys {
+                Some(keys) => invented_key(*most_characters, keys.most, rng),
+                None => invented_text(*most_characters, rng),
+            };
             let texts = drawn(column, subjects, rng, text);
             Arc::new(StringArray::from_iter(texts))
         }
@@ -224,6 +237,19 @@ fn invented_text(most_characters: u32, rng: &mut impl Rng) -> String {
     let length = rng.random_range(1..=most_characters.clamp(1, 24));
     let letter = |_| char::from(b'a' + rng.random_range(0..26u8));
     (0..length).map(letter).collect()
+}
+
+/// The most different invented texts that may become keys.
+const MOST_INVENTED: u32 = 20;
+
+/// One of a few texts, some of which many have: so that some pass as keys.
+fn invented_key(most_characters: u32, most: u32, rng: &mut impl Rng) -> String {
+    let count = most.saturating_mul(2).clamp(2, MOST_INVENTED);
+    let rank = category(count as usize, rng);
+    // MOST_INVENTED letters are enough.
+    let letter = u8::try_from(rank).map_or('z', |rank| char::from(b'a' + rank.min(25)));
+    let length = most_characters.clamp(1, 3) as usize;
+    std::iter::repeat_n(letter, length).collect()
 }
 
 fn drawn<T: Clone>(

@@ -8,11 +8,11 @@ mod warnings;
 use std::collections::BTreeSet;
 
 use obscura_model::accuracy::AccuracyRequest;
-use obscura_model::answer::{Key, Shape, VectorShape};
+use obscura_model::answer::{Discovered, Key, Shape, VectorShape};
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::ids::Digest;
-use obscura_model::schema::{Description, Domain};
-use obscura_privacy::capacity;
+use obscura_model::schema::{Description, Domain, TextKeys};
+use obscura_privacy::{KeyWork, capacity};
 
 use crate::expr::{Bool, Mask, Num, cost_of_any, cost_of_bool, cost_of_num};
 use crate::limits;
@@ -64,7 +64,9 @@ pub struct PrivatePlan {
     description: Digest,
     canonical: String,
     filter: Option<Bool>,
+    /// The declared keys.
     keys: Vec<KeyColumn>,
+    found: Option<(usize, TextKeys)>,
     vectors: Vec<Vector>,
     relation: Relation,
     reads: BTreeSet<usize>,
@@ -113,7 +115,7 @@ impl PrivatePlan {
                 grouped: v.grouped,
             });
         let shape = Shape {
-            keys: definition.keys.iter().map(key).collect(),
+            keys: definition.keys.iter().map(|k| key(k, drawn.gate)).collect(),
             vectors: vectors.collect(),
             outputs: drawn.outputs,
             arrange: drawn.arrange,
@@ -129,9 +131,10 @@ impl PrivatePlan {
             keys: definition
                 .keys
                 .iter()
-                .map(|k| key_column(k, &definition.scope))
+                .filter_map(|k| key_column(k, &definition.scope))
                 .collect(),
-            warnings: warnings::of(definition),
+            found: found(&definition.keys),
+            warnings: warnings::of(definition, &shape),
             relation: definition.relation.clone(),
             needs: needs(definition, &drawn.vectors, description),
             vectors: drawn.vectors,
@@ -167,6 +170,18 @@ impl PrivatePlan {
     /// declared sizes alone. Refused if the worst case takes too long.
     pub fn slot(&self, step_millis: u64) -> Result<u64, Refusal> {
         let cells = self.shape.cells();
+        if let Some((_, keys)) = &self.found {
+            let work = self.key_work(keys)?;
+            return obscura_privacy::slot_with_keys(
+                cells,
+                &self.shape.vectors,
+                self.rows_upper,
+                self.operators,
+                &work,
+                step_millis,
+            )
+            .map_err(|e| Refusal::new(e.to_string()));
+        }
         obscura_privacy::slot(
             cells,
             &self.shape.vectors,
@@ -175,6 +190,25 @@ impl PrivatePlan {
             step_millis,
         )
         .map_err(|e| Refusal::new(e.to_string()))
+    }
+
+    /// What finding keys takes at most: everybody may have keys that nobody else has.
+    fn key_work(&self, keys: &TextKeys) -> Result<KeyWork, Refusal> {
+        if self.shape.threshold().is_none() {
+            return Err(
+                Refusal::new("the noise is too large for keys that nobody declared")
+                    .suggest("ask for less noise, or group by a declared column"),
+            );
+        }
+        let vectors = &self.shape.vectors;
+        let gate = self.shape.discovered().and_then(|d| vectors.get(d.gate));
+        let grouped = vectors.iter().filter(|v| v.grouped);
+        Ok(KeyWork {
+            keys: self.capacity.saturating_mul(keys.per_person.into()),
+            gate_sigma: gate.map_or(u64::MAX, |g| g.sigma),
+            label_bytes: 4 * u64::from(keys.characters),
+            numbers: grouped.map(|v| u64::from(v.parts)).sum(),
+        })
     }
 
     /// The digest of all that decides what is run: canonical text, description, and each vector's
@@ -224,6 +258,11 @@ impl PrivatePlan {
 
     pub(crate) fn filter(&self) -> Option<&Bool> {
         self.filter.as_ref()
+    }
+
+    /// The column in which keys are found, and their rule, if they are not declared.
+    pub(crate) fn found(&self) -> Option<(usize, TextKeys)> {
+        self.found
     }
 
     pub(crate) fn keys(&self) -> &[KeyColumn] {
@@ -308,14 +347,38 @@ fn extra_cost(definition: &Definition, vectors: &[Vector]) -> u64 {
     vectors.iter().map(of).fold(keyed, u64::saturating_add)
 }
 
-fn key(key: &KeyDefinition) -> Key {
+fn key(key: &KeyDefinition, gate: Option<usize>) -> Key {
+    let discovered = |(gate, keys): (usize, TextKeys)| {
+        let TextKeys {
+            per_person,
+            most,
+            characters,
+            delta,
+        } = keys;
+        Discovered {
+            gate,
+            per_person,
+            most,
+            characters,
+            delta,
+        }
+    };
     Key {
         column: key.name.clone(),
         labels: key.labels.clone(),
+        discovered: gate.zip(key.value.found()).map(discovered),
     }
 }
 
-fn key_column(key: &KeyDefinition, scope: &Scope) -> KeyColumn {
+/// The column in which keys are found, and their rule.
+fn found(keys: &[KeyDefinition]) -> Option<(usize, TextKeys)> {
+    keys.iter().find_map(|k| match &k.value {
+        KeyValue::Found { column, keys } => Some((*column, *keys)),
+        _ => None,
+    })
+}
+
+fn key_column(key: &KeyDefinition, scope: &Scope) -> Option<KeyColumn> {
     let listed = |value: Num, values: &[f64]| {
         // At most as many as cells, far below 32 bits.
         let mut places: Vec<(f64, u32)> = values.iter().copied().zip(0u32..).collect();
@@ -323,6 +386,7 @@ fn key_column(key: &KeyDefinition, scope: &Scope) -> KeyColumn {
         KeyKind::Listed(value, places)
     };
     let kind = match &key.value {
+        KeyValue::Found { column: _, keys: _ } => return None,
         KeyValue::Category(column) => KeyKind::Category(*column),
         KeyValue::Truth(condition) => listed(keys::truth(condition), &[0.0, 1.0]),
         KeyValue::Number { value, values } => {
@@ -344,8 +408,8 @@ fn key_column(key: &KeyDefinition, scope: &Scope) -> KeyColumn {
             listed(keys::numbered(case, &key.labels), &numbers)
         }
     };
-    KeyColumn {
+    Some(KeyColumn {
         count: u32::try_from(key.labels.len()).unwrap_or(u32::MAX),
         kind,
-    }
+    })
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod functions;
 mod ingest;
+mod keys;
 mod language;
 mod limits;
 mod places;

@@ -202,6 +202,8 @@ pub struct WantedLimit {
     pub epsilon: f64,
     /// Delta; at most what the description declares.
     pub delta: f64,
+    /// What releases with keys that are not declared may take of delta, besides `delta`; 0: none.
+    pub delta_keys: f64,
     /// Protect or strict.
     pub mode: Mode,
     /// Why.
@@ -227,6 +229,12 @@ pub fn set_limit(
         )));
     }
     let limit = Limit::new(wanted.epsilon, delta).map_err(rule)?;
+    let delta_keys = if wanted.delta_keys == 0.0 {
+        DeltaCharge::ZERO
+    } else {
+        let keys = Delta::new(wanted.delta_keys);
+        DeltaCharge::meant(keys.map_err(|e| Error::Rule(format!("delta-keys: {e}")))?)
+    };
     let account = if wanted.dataset_only {
         Account::Dataset(face.view.which.id)
     } else {
@@ -237,7 +245,7 @@ pub fn set_limit(
         limit,
         mode: wanted.mode,
         largest_share: LimitSet::QUARTER,
-        delta_keys: DeltaCharge::ZERO,
+        delta_keys,
         reason: wanted.reason,
         evidence: wire::signed_encode(message),
     };

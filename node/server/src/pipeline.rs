@@ -18,7 +18,6 @@ use obscura_ledger::{
 use obscura_model::answer::Answer;
 use obscura_model::disclosure;
 use obscura_model::envelope::SignedMessage;
-use obscura_model::exposure::DeltaCharge;
 use obscura_model::ids::{Digest, UnixMillis};
 use obscura_model::release::{Authority, Completeness, Release, SignedRelease};
 use obscura_model::wire;
@@ -219,7 +218,7 @@ impl Work for Run {
                 plan: self.planned.digest,
                 columns: self.planned.columns.clone(),
                 require_complete: self.planned.options.require_complete,
-                delta_keys: DeltaCharge::ZERO,
+                delta_keys: self.planned.plan.shape().delta_keys(),
                 evidence: self.evidence,
             },
             now,
@@ -360,7 +359,9 @@ fn make(
         let intent = &context.intent.intent;
         // The values come from the very shape they are put back into, and the rules keep it.
         #[allow(clippy::expect_used)]
-        let answer = Answer::new(shape, values)
+        let answer = shape
+            .with_found(&context.found)
+            .and_then(|shape| Answer::new(shape, values))
             .and_then(|answer| disclosure::apply(answer, &rules))
             .expect("values have the shape of their plan");
         wire::encode_release(&Release {

@@ -176,6 +176,19 @@ fn refusal(
         Ok(decision) if options.require_complete && !decision.nobody_dropped => {
             Some(Refusal::NotComplete.to_string())
         }
+        Ok(_) if !keys_fit(face, shape) => Some(Refusal::NoRoomForKeys.to_string()),
         Ok(_) => None,
     }
+}
+
+/// Whether there is room of delta for keys that are not declared, in every account.
+fn keys_fit(face: &DatasetFace, shape: &Shape) -> bool {
+    face.accounts.iter().all(|account| {
+        let limit = account.limit.as_ref().map(|set| set.delta_keys);
+        admission::keys_fit(
+            shape.delta_keys(),
+            account.meter_keys,
+            limit.unwrap_or_default(),
+        )
+    })
 }

@@ -3,7 +3,7 @@
 use obscura_ledger::{Decision, NewStudy, StudyRelease, StudyView};
 use obscura_model::answer::Shape;
 use obscura_model::envelope::SignedMessage;
-use obscura_model::exposure::{DeltaCharge, Rho};
+use obscura_model::exposure::Rho;
 use obscura_model::ids::{DatasetId, Digest, KeyId, StudyId};
 use obscura_model::study::{ReleaseOptions, Study, StudyState, UNNAMED_PROJECT, Verdict};
 use obscura_model::wire;
@@ -135,7 +135,7 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             price: posed.plan.price(),
             times: release.times,
             require_complete: release.options.require_complete,
-            delta_keys: DeltaCharge::ZERO,
+            delta_keys: posed.plan.shape().delta_keys(),
         })
         .collect();
     priced(releases.iter())?;

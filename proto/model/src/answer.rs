@@ -2,6 +2,7 @@
 //! from them without touching private rows again.
 
 mod arrange;
+mod discovered;
 pub(crate) mod evaluate;
 mod noisy;
 mod reach;
@@ -15,6 +16,8 @@ use crate::exposure::{NANO, Rho};
 
 pub(crate) use arrange::arranged;
 pub use arrange::{Arrange, OrderBy};
+pub use discovered::Discovered;
+pub(crate) use discovered::aligned;
 pub use reach::{Reach, Term, margin, reach};
 pub use value::{Centred, Function, Moments, OutputKind, Tree};
 
@@ -110,8 +113,11 @@ impl VectorShape {
 pub struct Key {
     /// The column's name.
     pub column: String,
-    /// The labels, in declared order.
+    /// The labels, in declared order. Of a key that is not declared: one for each place, empty
+    /// where nothing was found, or not yet.
     pub labels: Vec<String>,
+    /// How the labels are found, if they are not declared.
+    pub discovered: Option<Discovered>,
 }
 
 /// One output column of an answer.
@@ -265,7 +271,8 @@ impl Answer {
                 vector.parts > 0 && vector.length(cells) == Some(values.len())
             })
             && (suppressed.is_empty() || suppressed.len() == cells)
-            && shape.names_what_is_there();
+            && shape.names_what_is_there()
+            && shape.discovers_well();
         if !fits {
             return Err(InvalidAnswer);
         }
@@ -306,10 +313,11 @@ impl Answer {
         &self.suppressed
     }
 
-    /// Whether a cell is suppressed by the owner's rules: its values are missing.
+    /// Whether a cell is suppressed by the owner's rules, or an unused place: its values are
+    /// missing.
     #[must_use]
     pub fn suppressed(&self, cell: usize) -> bool {
-        self.suppressed.get(cell).copied().unwrap_or(false)
+        self.suppressed.get(cell).copied().unwrap_or(false) || self.unused(cell)
     }
 
     /// Which vectors count rows or subjects.

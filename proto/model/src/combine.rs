@@ -2,7 +2,7 @@
 //! from the added sums, never from per-site averages.
 
 use crate::answer::evaluate::{Cell, estimate};
-use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, arranged};
+use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, aligned, arranged};
 
 /// The combined answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,10 +54,30 @@ pub enum CannotCombine {
 
 /// Combines the answers of several institutions to one question.
 pub fn combine(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
+    let spread = aligned(answers).transpose();
+    let spread = spread.map_err(|_| CannotCombine::Keys)?;
+    match spread {
+        Some(spread) => combine_aligned(&spread.iter().collect::<Vec<_>>()),
+        None => combine_aligned(answers),
+    }
+}
+
+/// Whether two keys have the same cells. How a key is found may differ from institution to
+/// institution: what each of them found is under its own owner's rule.
+fn same_keys(a: &[Key], b: &[Key]) -> bool {
+    let same = |(a, b): (&Key, &Key)| {
+        a.column == b.column
+            && a.labels == b.labels
+            && a.discovered.is_some() == b.discovered.is_some()
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
+fn combine_aligned(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
     let first = answers.first().ok_or(CannotCombine::Nothing)?.shape();
     for answer in answers {
         let shape = answer.shape();
-        if shape.keys != first.keys {
+        if !same_keys(&shape.keys, &first.keys) {
             return Err(CannotCombine::Keys);
         }
         if shape.outputs.len() != first.outputs.len() {

@@ -89,6 +89,7 @@ mod tests {
             keys: vec![Key {
                 column: "k".to_owned(),
                 labels: (0..counts.len()).map(|i| i.to_string()).collect(),
+                discovered: None,
             }],
             vectors: vec![vector],
             outputs: vec![Output {

@@ -186,6 +186,15 @@ impl DeltaCharge {
         Self(((delta.get() * Self::UNITS).floor() as u64).saturating_sub(1))
     }
 
+    /// The units that somebody means who writes `delta`: the nearest, at least 1. For what is
+    /// defined by its units from then on, so that ten releases of 1e-8 fit a limit of 1e-7: the
+    /// threshold of keys is made for these very units, and a limit is shown as these very units.
+    #[must_use]
+    pub fn meant(delta: Delta) -> Self {
+        // At most 10^16 units, far within 64 bits.
+        Self(((delta.get() * Self::UNITS).round() as u64).max(1))
+    }
+
     /// The sum, unless it leaves 64 bits.
     #[must_use]
     pub const fn checked_add(self, more: Self) -> Option<Self> {
@@ -383,6 +392,17 @@ mod tests {
     fn the_demo_limit_is_as_published() {
         let limit = Limit::new(5.0, delta(1e-6)).unwrap();
         assert_eq!(limit.rho(), Rho(463_064_990));
+    }
+
+    #[test]
+    fn ten_keyed_releases_of_a_tenth_of_the_limit_fit_it() {
+        let meant = |value| DeltaCharge::meant(delta(value));
+        for exponent in 3..17 {
+            let one = meant(10f64.powi(-exponent - 1));
+            assert_eq!(one.units() * 10, meant(10f64.powi(-exponent)).units());
+        }
+        assert_eq!(meant(1e-30).units(), 1);
+        assert_eq!(meant(0.01).units(), 10_000_000_000_000_000);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::calendar;
 use crate::disclosure::Rules;
-use crate::exposure::Delta;
+use crate::exposure::{Delta, DeltaCharge};
 use crate::ids::{DatasetName, Digest, PopulationName};
 
 pub use file::InvalidDescription;
@@ -48,7 +48,7 @@ pub enum Domain {
         /// The latest sensible day, at least `first`.
         last: i32,
     },
-    /// Free text of at most so many characters. Never a group key.
+    /// Free text of at most so many characters. A group key only by [`TextKeys`].
     Text {
         /// The most characters (1 to 10,000); a longer value is refused at ingest.
         most_characters: u32,
@@ -89,6 +89,20 @@ impl Domain {
     }
 }
 
+/// How the values of a text column may become group keys although nobody declared them: only
+/// values that enough people have are shown (PRIVACY.md, section 5). Off unless the owner says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextKeys {
+    /// One person supports at most this many keys (1 to 10).
+    pub per_person: u32,
+    /// At most this many keys are shown (1 to 1,000); answers are padded to it.
+    pub most: u32,
+    /// Keys are cut to this many characters (1 to 200).
+    pub characters: u32,
+    /// What each such release takes of delta, from everybody.
+    pub delta: DeltaCharge,
+}
+
 /// One described column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -111,6 +125,8 @@ pub struct Column {
     /// Between which values most rows are, as public knowledge: a hint that warns before a clip
     /// cuts many, and decides nothing.
     pub typical: Option<(f64, f64)>,
+    /// For text: how its values may become group keys; nothing unless the owner turned it on.
+    pub keys: Option<TextKeys>,
 }
 
 /// One table of a dataset. All tables of a dataset have the same subjects.

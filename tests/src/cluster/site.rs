@@ -259,6 +259,7 @@ impl Site {
             dataset_only: false,
             epsilon,
             delta: Delta::new(delta)?,
+            delta_keys: None,
             mode,
             reason: "for tests".to_owned(),
         })

@@ -206,6 +206,7 @@ async fn an_owners_message_counts_once() {
         delta: 1e-6,
         mode: v1::Mode::Protect.into(),
         reason: "a new promise".to_owned(),
+        delta_keys: 0.0,
     };
     let call = async |cluster: &Cluster, message: &SignedMessage| {
         let owner = &cluster.sites[0].owner;

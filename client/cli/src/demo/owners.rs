@@ -85,6 +85,7 @@ async fn one(
         dataset_only: false,
         epsilon: EPSILON,
         delta: Delta::new(DELTA)?,
+        delta_keys: None,
         mode: Mode::Protect,
         reason: "an illustrative limit for the demo".to_owned(),
     };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use obscura_client::model::answer::Estimate;
+use obscura_client::model::answer::{Answer, Estimate};
 use obscura_client::model::exposure::Rho;
 use obscura_client::model::ids::PartyName;
 use obscura_client::model::release::Completeness;
@@ -113,6 +113,15 @@ pub(crate) fn whole(
     )
 }
 
+/// The cell of another answer that has the label of this one's: keys that nobody declared are
+/// found anew in every run.
+fn same_cell(of: &Answer, cell: usize, other: &Answer) -> Option<usize> {
+    match of.shape().discovered() {
+        None => Some(cell),
+        Some(_) => other.found().binary_search(of.found().get(cell)?).ok(),
+    }
+}
+
 /// Runs on practice data, one column for each accuracy.
 pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String {
     let Some((_, first)) = runs.first() else {
@@ -134,7 +143,10 @@ pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String 
                     .estimate(place, cell)
                     .map_or_else(String::new, plain),
             );
-            let noisy = runs.iter().map(|(_, run)| run.noisy.estimate(place, cell));
+            let noisy = runs.iter().map(|(_, run)| {
+                run.noisy
+                    .estimate(place, same_cell(&first.noisy, cell, &run.noisy)?)
+            });
             row.extend(noisy.map(|e| e.map_or_else(String::new, export::shown)));
             rows.push(row);
         }
@@ -215,6 +227,7 @@ mod tests {
                 keys: vec![Key {
                     column: "cost_share".to_owned(),
                     labels: vec!["free".to_owned(), "95 %".to_owned()],
+                    discovered: None,
                 }],
                 outputs: vec![("visits".to_owned(), "a year".to_owned())],
                 rows: vec![

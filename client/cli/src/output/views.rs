@@ -75,6 +75,13 @@ fn column(column: &Column) -> Value {
     if let (Some(view), Value::Object(domain)) = (view.as_object_mut(), domain) {
         view.extend(domain);
     }
+    if let (Some(view), Some(keys)) = (view.as_object_mut(), column.keys) {
+        let keys = json!({
+            "per_person": keys.per_person, "most": keys.most, "characters": keys.characters,
+            "delta": keys.delta.get(),
+        });
+        view.insert("keys".to_owned(), keys);
+    }
     view
 }
 
@@ -92,6 +99,8 @@ pub(crate) fn account(account: &Account) -> Value {
             "largest_release_nano_rho": limit.largest_release.nano(),
             "smallest_release_nano_rho": limit.smallest_release.nano(),
             "guarantee_nano_rho": limit.guarantee.nano(),
+            "delta_keys": limit.keys.get(),
+            "guarantee_delta_keys": limit.keys_guarantee.get(),
         })
     });
     json!({
@@ -99,6 +108,7 @@ pub(crate) fn account(account: &Account) -> Value {
         "limit": limit,
         "meter_nano_rho": account.meter.nano(),
         "reserved_nano_rho": account.reserved.nano(),
+        "delta_keys_taken": account.keys_taken.get(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Sentences about exposure and limits: plain first, epsilon and rho under details only.
 
-use obscura_client::model::exposure::{Limit, Mode, Rho, epsilon};
+use obscura_client::model::exposure::{DeltaCharge, Limit, Mode, Rho, epsilon};
 use obscura_client::model::ids::UnixMillis;
 use obscura_client::model::odds;
 use obscura_client::model::study::ReleaseOptions;
@@ -99,12 +99,25 @@ pub(crate) fn account(account: &Account, details: bool) -> Vec<String> {
             limit.rho
         ));
     }
+    if limit.keys_guarantee != DeltaCharge::ZERO {
+        promise.push_str(&format!("; {}", keys(limit, account.keys_taken)));
+    }
     vec![
         account.name.clone(),
         promise,
         reached(limit, account.meter, details),
         reserved(limit, account.reserved, details),
     ]
+}
+
+/// "keys not declared: 1e-8 of 1e-7 reached, so that the whole holds at delta 1.1e-6".
+fn keys(limit: &AccountLimit, taken: DeltaCharge) -> String {
+    let whole = limit.delta.get() + limit.keys_guarantee.get();
+    format!(
+        "keys not declared: {:e} of {:e} reached, so that the whole holds at delta {whole:e}",
+        taken.get(),
+        limit.keys.get()
+    )
 }
 
 /// "48 % of the limit (rung 4 of 8)".
@@ -292,6 +305,8 @@ mod tests {
             largest_release: Rho::from_nano(115_766_247),
             smallest_release: Rho::from_nano(46_307),
             guarantee: Rho::from_nano(463_064_990),
+            keys: DeltaCharge::ZERO,
+            keys_guarantee: DeltaCharge::ZERO,
         }
     }
 
@@ -332,6 +347,7 @@ mod tests {
             limit,
             meter: Rho::ZERO,
             reserved: Rho::ZERO,
+            keys_taken: DeltaCharge::ZERO,
         };
         let legend = legend(&[account(None), account(Some(limit()))]);
         assert!(legend.starts_with("26 → 74: of 100 possible releases, 26"));
@@ -346,6 +362,7 @@ mod tests {
             limit: Some(limit()),
             meter: Rho::from_nano(220_000_000),
             reserved: Rho::from_nano(1_000),
+            keys_taken: DeltaCharge::ZERO,
         };
         let plain = super::account(&account, false).join(" ");
         let detailed = super::account(&account, true).join(" ");

@@ -21,7 +21,8 @@ pub(super) async fn run(session: &Session, args: Limit) -> anyhow::Result<Report
     if args.scientist.is_some() || args.everyone {
         return share(&owner, &args, &limit).await;
     }
-    let meaning = meaning(&args, &dataset, &limit, session.details);
+    let keys = delta_keys(&args, &dataset, delta)?;
+    let meaning = meaning(&args, &dataset, &limit, keys, session.details);
     if args.rehearse {
         let text = format!("{meaning}\nNothing was set.\n");
         let view = json!({ "rehearsed": true, "nano_rho": limit.rho().nano() });
@@ -33,6 +34,7 @@ pub(super) async fn run(session: &Session, args: Limit) -> anyhow::Result<Report
         dataset_only: args.dataset_only,
         epsilon: args.epsilon,
         delta,
+        delta_keys: keys,
         mode,
         reason: args.reason.unwrap_or_default(),
     };
@@ -67,6 +69,24 @@ fn delta(args: &Limit, dataset: &Dataset) -> anyhow::Result<Delta> {
     Ok(delta)
 }
 
+/// The delta for keys that are not declared: as given (0: none), or else the one in force.
+fn delta_keys(args: &Limit, dataset: &Dataset, delta: Delta) -> anyhow::Result<Option<Delta>> {
+    let in_force = || before(args, dataset).map_or(0.0, |l| l.keys.get());
+    let keys = args.delta_keys.unwrap_or_else(in_force);
+    if keys == 0.0 {
+        return Ok(None);
+    }
+    let keys = Delta::new(keys).context("--delta-keys")?;
+    let most = dataset.most_subjects;
+    if (delta.get() + keys.get()) * most as f64 >= 1.0 {
+        bail!(
+            "--delta and --delta-keys must together be below 1 in {most}, the declared size of \
+             the dataset"
+        );
+    }
+    Ok(Some(keys))
+}
+
 /// The limit that is replaced, if there is one.
 fn before(args: &Limit, dataset: &Dataset) -> Option<AccountLimit> {
     let place = usize::from(args.dataset_only);
@@ -81,7 +101,13 @@ fn mode(args: &Limit, dataset: &Dataset) -> Mode {
 }
 
 /// What the limit means, in sentences.
-fn meaning(args: &Limit, dataset: &Dataset, limit: &Converted, details: bool) -> String {
+fn meaning(
+    args: &Limit,
+    dataset: &Dataset,
+    limit: &Converted,
+    keys: Option<Delta>,
+    details: bool,
+) -> String {
     let before = before(args, dataset);
     // The guarantee is the highest limit ever in force.
     let highest = before.map_or(Rho::ZERO, |l| l.guarantee).max(limit.rho());
@@ -103,6 +129,14 @@ fn meaning(args: &Limit, dataset: &Dataset, limit: &Converted, details: bool) ->
              follows from the highest limit that was ever in force.",
         ),
         Some(_) | None => {}
+    }
+    if let Some(keys) = keys {
+        say(&format!(
+            "Keys not declared: releases may together take {:e} of delta for them, from \
+             everybody. That is added to --delta: the promise holds but for a chance of {:e}.",
+            keys.get(),
+            keys.get() + limit.delta().get()
+        ));
     }
     say(&format!("Mode: {}.", words::mode(mode(args, dataset))));
     if details {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use obscura_model::exposure::{Delta, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Rho};
 use obscura_model::ids::{
     DatasetId, DatasetName, Digest, GrantId, ReleaseName, StudyId, UnixMillis,
 };
-use obscura_model::schema::{Domain, StudyTerm};
+use obscura_model::schema::{Domain, StudyTerm, TextKeys};
 use obscura_model::wire::{self, InvalidWire};
 use obscura_wire::v1;
 
@@ -131,6 +131,9 @@ pub(super) fn account_from(account: v1::Account) -> Result<Account, InvalidWire>
         largest_release_nano,
         smallest_release_nano,
         guarantee_nano,
+        keys_units,
+        keys_taken_units,
+        keys_guarantee_units,
     } = account;
     let limit = if has_limit {
         Some(AccountLimit {
@@ -141,6 +144,8 @@ pub(super) fn account_from(account: v1::Account) -> Result<Account, InvalidWire>
             largest_release: Rho::from_nano(largest_release_nano),
             smallest_release: Rho::from_nano(smallest_release_nano),
             guarantee: Rho::from_nano(guarantee_nano),
+            keys: DeltaCharge::from_units(keys_units),
+            keys_guarantee: DeltaCharge::from_units(keys_guarantee_units),
         })
     } else {
         None
@@ -150,6 +155,7 @@ pub(super) fn account_from(account: v1::Account) -> Result<Account, InvalidWire>
         limit,
         meter: Rho::from_nano(meter_nano),
         reserved: Rho::from_nano(reserved_nano),
+        keys_taken: DeltaCharge::from_units(keys_taken_units),
     })
 }
 
@@ -207,6 +213,7 @@ fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
         source,
         may_be_missing,
         constant_per_subject,
+        keys,
     } = column;
     let bounded = lowest.is_finite() && highest.is_finite() && lowest <= highest;
     let domain = match r#type.as_str() {
@@ -239,5 +246,21 @@ fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
         source,
         may_be_missing,
         constant_per_subject,
+        keys: keys.map(text_keys_from),
     })
+}
+
+fn text_keys_from(keys: v1::TextKeys) -> TextKeys {
+    let v1::TextKeys {
+        per_person,
+        most,
+        characters,
+        delta_units,
+    } = keys;
+    TextKeys {
+        per_person,
+        most,
+        characters,
+        delta: DeltaCharge::from_units(delta_units),
+    }
 }

@@ -1,7 +1,7 @@
 //! Owner: the administration of one's own node.
 
 use obscura_model::envelope::Reality;
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{Delta, Rho};
 use obscura_model::identity::Party;
 use obscura_model::ids::ReleaseName;
 use obscura_model::ids::{
@@ -65,6 +65,7 @@ impl Transport {
             dataset_only,
             epsilon,
             delta,
+            delta_keys,
             mode,
             reason,
         } = limit;
@@ -75,6 +76,7 @@ impl Transport {
             delta: delta.get(),
             mode: wire::mode_to(*mode).into(),
             reason: reason.clone(),
+            delta_keys: delta_keys.map_or(0.0, Delta::get),
         };
         let account = self.call(to, rpc, &body).await?;
         account_from(account).map_err(form(to))

@@ -252,11 +252,14 @@ impl Inner {
 
     /// Room of delta in every account, in both modes.
     fn keys_fit(&self, request: &AdmitRequest, sets: &[LimitSet]) -> Result<(), Refusal> {
-        let fit = sets.iter().all(|set| {
-            let account = self.state.accounts.get(&set.account);
-            let taken = account.map(|entry| entry.meter_keys).unwrap_or_default();
-            admission::keys_fit(request.delta_keys, taken, set.delta_keys)
-        });
+        // What the shape takes is charged, whatever the request says.
+        let charged = request.shape.delta_keys() <= request.delta_keys;
+        let fit = charged
+            && sets.iter().all(|set| {
+                let account = self.state.accounts.get(&set.account);
+                let taken = account.map(|entry| entry.meter_keys).unwrap_or_default();
+                admission::keys_fit(request.delta_keys, taken, set.delta_keys)
+            });
         if fit {
             Ok(())
         } else {

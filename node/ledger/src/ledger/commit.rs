@@ -22,6 +22,8 @@ pub struct CommitContext {
     pub time: UnixMillis,
     /// The intent that it fulfils.
     pub intent: OpenIntent,
+    /// The labels that were found for a key that is not declared; empty otherwise.
+    pub found: Vec<String>,
 }
 
 impl Ledger {
@@ -40,6 +42,7 @@ impl Ledger {
         let CommitParts {
             permit,
             values,
+            found,
             charges,
         } = noised.into_commit();
         let mut inner = self.lock()?;
@@ -51,6 +54,7 @@ impl Ledger {
             head_before: inner.journal.head(),
             time: inner.time(now),
             intent: open_intent(intent, entry),
+            found,
         };
         let key = entry.intent.key;
         let body = body(&context, values);

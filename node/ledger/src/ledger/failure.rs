@@ -181,7 +181,9 @@ fn filter(accounts: &[AccountInForce]) -> Filter {
 
 fn same_terms(intent: &Intent, permit: &Permit) -> bool {
     let sigmas = permit.shape().vectors.iter().map(|vector| vector.sigma);
-    intent.price == permit.price() && sigmas.eq(intent.sigmas.iter().copied())
+    intent.price == permit.price()
+        && permit.shape().delta_keys() <= intent.delta_keys
+        && sigmas.eq(intent.sigmas.iter().copied())
 }
 
 fn poison_records(intent: u64, entry: &IntentEntry) -> Vec<Record> {

@@ -22,6 +22,7 @@ pub(crate) fn shape(vectors: Vec<VectorShape>, cells: usize) -> Shape {
     let keys = vec![Key {
         column: "group".into(),
         labels,
+        discovered: None,
     }];
     Shape {
         keys,

@@ -93,6 +93,7 @@ fn plain(domain: Domain) -> Column {
         missing_share: 0.0,
         constant_per_subject: false,
         typical: None,
+        keys: None,
     }
 }
 

@@ -19,7 +19,7 @@ use super::arrange::whole;
 use super::{Lowering, absent, means, not_part, place};
 use crate::batch::Batch;
 use crate::eval::Row;
-use crate::expr::{Any, Bool, Call, Case, Interval, Num, interval, is_date, literal};
+use crate::expr::{Any, Bool, Call, Case, Interval, Num, Text, interval, is_date, literal};
 use crate::functions::gives_whole_numbers;
 use crate::limits::shown;
 use crate::query::{KeyDefinition, KeyValue};
@@ -54,6 +54,15 @@ impl Lowering<'_> {
             let value = self.lower_key(expr).map_err(|r| r.or_at(at))?;
             if keys.iter().any(|k| k.value == value) {
                 return Err(Refusal::at(at, "this is a key twice"));
+            }
+            let alone = keys.is_empty() && list.len() == 1;
+            if !alone && (value.found().is_some() || keys.iter().any(|k| k.value.found().is_some()))
+            {
+                return Err(Refusal::at(
+                    at,
+                    "a key whose values nobody declared must be the only key",
+                )
+                .suggest("group by it alone, and ask once for each part with WHERE"));
             }
             let labels = labels(&value, &self.scope);
             cells = cells.saturating_mul(labels.len() as u64);
@@ -160,6 +169,13 @@ impl Lowering<'_> {
         };
         match self.any(expr)? {
             Any::Category(column) => Ok(KeyValue::Category(column)),
+            Any::Text(Text::Column(column)) => match self.scope.get(column).map(|c| c.keys) {
+                Some(Some(keys)) => Ok(KeyValue::Found { column, keys }),
+                _ => Err(unlisted(match expr {
+                    Expr::Identifier(ident) => shown(&ident.value),
+                    _ => "this expression".to_owned(),
+                })),
+            },
             Any::Bool(condition) => Ok(KeyValue::Truth(condition)),
             Any::Num(value) | Any::Date(value) => match values(&value, &self.scope) {
                 Some(values) if !values.is_empty() && values.len() as u64 <= MOST_CELLS => {
@@ -223,6 +239,8 @@ fn labels(value: &KeyValue, scope: &Scope) -> Vec<String> {
             Some(Domain::Category { values, other: _ }) => values.clone(),
             _ => Vec::new(),
         },
+        // As many places as may be shown; what stands in them is part of the noisy answer.
+        KeyValue::Found { column: _, keys } => vec![String::new(); keys.most as usize],
         KeyValue::Truth(_) => vec!["false".to_owned(), "true".to_owned()],
         KeyValue::Number { value, values } => {
             let day = is_date(value, scope);

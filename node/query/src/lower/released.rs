@@ -256,6 +256,7 @@ impl Lowering<'_> {
         let Some(key) = names.keys.iter().position(|k| means(ident, &k.name)) else {
             return Ok(None);
         };
+        declared(names, key, left)?;
         let known = names.keys.get(key).map_or(&[][..], |k| &k.labels);
         let fits = |label: &String, order: fn(std::cmp::Ordering) -> bool, value: f64| {
             label
@@ -311,6 +312,7 @@ impl Lowering<'_> {
         self.node(list.len(), place(value))?;
         let of = self.released(value, names)?;
         if let Released::Key(key) = of {
+            declared(names, key, value)?;
             let known = names.keys.get(key).map_or(&[][..], |k| &k.labels);
             let mut labels = BTreeSet::new();
             for item in list {
@@ -370,6 +372,21 @@ impl Lowering<'_> {
 }
 
 /// No label at all is a condition that never holds.
+/// What nobody declared cannot be decided when the query is checked.
+fn declared(names: Names<'_>, key: usize, at: &Expr) -> Result<(), Refusal> {
+    match names.keys.get(key) {
+        Some(key) if key.value.found().is_some() => Err(Refusal::at(
+            place(at),
+            format!(
+                "nobody declared the values of {}, so groups cannot be chosen by them",
+                key.name
+            ),
+        )
+        .suggest("compare the column in WHERE instead")),
+        _ => Ok(()),
+    }
+}
+
 fn among(key: usize, labels: BTreeSet<usize>) -> Released {
     if labels.is_empty() {
         let (one, two) = (Released::Literal(1.0), Released::Literal(2.0));

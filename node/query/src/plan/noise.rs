@@ -91,7 +91,7 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
         };
         wishes.extend(wish(drawn, output, asked)?);
     }
-    // A vector that serves a disclosure rule alone is as noisy as the noisiest count.
+    // A vector that serves a disclosure rule or undeclared keys alone is as noisy as the noisiest count.
     let costs: Vec<f64> = drawn.vectors.iter().map(cost).collect();
     let squares = least_price(&costs, &wishes);
     let mut sigmas = Vec::with_capacity(squares.len());
@@ -107,8 +107,11 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
     let spare = noisiest.map(|(_, s)| *s).max().filter(|s| *s > 0);
     for sigma in sigmas.iter_mut().filter(|s| **s == 0) {
         *sigma = spare.ok_or_else(|| {
-            Refusal::new("the number of subjects that a disclosure rule needs has no accuracy")
-                .suggest("ask for COUNT(DISTINCT ...) of the subjects too, or for a price")
+            Refusal::new(
+                "the number of subjects that a disclosure rule or undeclared keys need has no \
+                 accuracy",
+            )
+            .suggest("ask for COUNT(DISTINCT ...) of the subjects too, or for a price")
         })?;
     }
     Ok(sigmas)

@@ -16,7 +16,7 @@ use obscura_model::answer::{Arrange, Disclosure, Output};
 use super::PlanOptions;
 use crate::expr::{Any, Arith, Bool, Comparison, Interval, Mask, Num, Printer, identifier};
 use crate::expr::{interval, known_from, mask};
-use crate::query::{Aggregate, Definition, Released};
+use crate::query::{Aggregate, Definition, KeyDefinition, Released};
 use crate::refusal::Refusal;
 use crate::scope::Scope;
 
@@ -97,6 +97,8 @@ pub(crate) struct Drawn {
     pub(crate) outputs: Vec<Output>,
     pub(crate) arrange: Arrange,
     pub(crate) disclosure: Disclosure,
+    /// The number of subjects of each key, where keys are found in the rows.
+    pub(crate) gate: Option<usize>,
 }
 
 struct Draft<'a> {
@@ -151,7 +153,17 @@ pub(crate) fn draw(
     // The rule is about people, so it reads a number of people: rows would say too much of one
     // who has many.
     let size = options.minimum_cell.map(|_| draft.subjects());
+    // A key is shown by the number of people who have it.
+    let found = definition.keys.iter().find_map(|k| k.value.found());
+    let gate = found.map(|_| draft.subjects());
+    if gate.is_some() && draft.vectors.iter().any(|v| v.parts != 1) {
+        return Err(Refusal::new(
+            "quantiles and numbers of categories need groups that are declared",
+        )
+        .suggest("ask for counts, sums and averages, or group by a declared column"));
+    }
     Ok(Drawn {
+        gate,
         vectors: draft.vectors,
         outputs,
         arrange,
@@ -219,7 +231,11 @@ impl Draft<'_> {
         }) {
             return 1;
         }
-        let cells: u64 = keys.iter().map(|k| k.labels.len() as u64).product();
+        let groups = |k: &KeyDefinition| match k.value.found() {
+            Some(found) => u64::from(found.per_person),
+            None => k.labels.len() as u64,
+        };
+        let cells: u64 = keys.iter().map(groups).product();
         cells.min(self.scope.most_rows_per_subject().into())
     }
 

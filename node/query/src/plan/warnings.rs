@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::vectors::{clipped, summed};
+use obscura_model::answer::Shape;
+
 use crate::expr::{Num, literal};
 use crate::query::Definition;
 use crate::scope::Scope;
 
 /// Sentences about clips that, by the description's hints, would cut many.
-pub(super) fn of(definition: &Definition) -> Vec<String> {
+/// And one about keys that nobody declared.
+pub(super) fn of(definition: &Definition, shape: &Shape) -> Vec<String> {
     let mut warnings: BTreeSet<String> = BTreeSet::new();
     for output in &definition.outputs {
         output.value.each(&mut |aggregate| {
@@ -17,7 +20,23 @@ pub(super) fn of(definition: &Definition) -> Vec<String> {
             }
         });
     }
+    warnings.extend(hidden(definition, shape));
     warnings.into_iter().collect()
+}
+
+/// What is not shown of keys that nobody declared, and what such a release takes besides.
+fn hidden(definition: &Definition, shape: &Shape) -> Option<String> {
+    let key = shape.keys.iter().find(|k| k.discovered.is_some())?;
+    let people = shape.threshold()?.ceil();
+    Some(format!(
+        "values of {} that fewer than about {} data subjects (each a {}) have will not be shown, \
+         and numbers near that are too high on average; the release takes {:e} of delta, from \
+         everybody, whatever it finds",
+        key.column,
+        literal(people),
+        definition.scope.subject_unit(),
+        shape.delta_keys().get()
+    ))
 }
 
 fn warn(value: &Num, scope: &Scope, into: &mut BTreeSet<String>) {

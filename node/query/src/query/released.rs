@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use obscura_model::answer::Function;
+use obscura_model::schema::TextKeys;
 
 use crate::expr::{Any, Bool, Case, Num, Printer, Words, identifier, literal};
 use crate::expr::{cost_of_bool, cost_of_num};
@@ -69,13 +70,15 @@ pub(crate) enum KeyValue {
     Number { value: Num, values: Vec<f64> },
     /// A CASE that gives texts.
     Texts(Case<String>),
+    /// The values of a text column that enough people have; nobody declared them.
+    Found { column: usize, keys: TextKeys },
 }
 
 impl KeyValue {
     /// Adds the columns that the key reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<usize>) {
         match self {
-            KeyValue::Category(column) => {
+            KeyValue::Category(column) | KeyValue::Found { column, keys: _ } => {
                 into.insert(*column);
             }
             KeyValue::Truth(condition) => condition.columns(into),
@@ -87,7 +90,9 @@ impl KeyValue {
     /// The column, if the key is a column alone.
     pub(crate) fn column(&self) -> Option<usize> {
         match self {
-            KeyValue::Category(column) | KeyValue::Truth(Bool::Column(column)) => Some(*column),
+            KeyValue::Category(column)
+            | KeyValue::Found { column, keys: _ }
+            | KeyValue::Truth(Bool::Column(column)) => Some(*column),
             KeyValue::Number {
                 value: Num::Column(column),
                 values: _,
@@ -99,6 +104,10 @@ impl KeyValue {
     /// What the key costs on each row beyond its words and signs.
     pub(crate) fn cost(&self, scope: &Scope) -> u64 {
         match self {
+            // Reading and trimming a text; its comparison with the subject's other keys.
+            KeyValue::Found { column: _, keys } => {
+                u64::from(keys.characters) * u64::from(keys.per_person)
+            }
             KeyValue::Category(_) => 0,
             KeyValue::Truth(condition) => cost_of_bool(condition, scope),
             KeyValue::Number { value, values: _ } => cost_of_num(value, scope),
@@ -109,9 +118,19 @@ impl KeyValue {
         }
     }
 
+    /// How the key's groups are found, if nobody declared them.
+    pub(crate) fn found(&self) -> Option<TextKeys> {
+        match self {
+            KeyValue::Found { column: _, keys } => Some(*keys),
+            _ => None,
+        }
+    }
+
     pub(crate) fn print(&self, printer: &Printer<'_>) -> String {
         match self {
-            KeyValue::Category(column) => printer.column(*column),
+            KeyValue::Category(column) | KeyValue::Found { column, keys: _ } => {
+                printer.column(*column)
+            }
             KeyValue::Truth(condition) => printer.bool(condition),
             KeyValue::Number { value, values: _ } => printer.num(value),
             KeyValue::Texts(case) => printer.case(case, |_, text| quoted(text)),
@@ -120,7 +139,9 @@ impl KeyValue {
 
     pub(crate) fn words(&self, words: &Words<'_>) -> String {
         match self {
-            KeyValue::Category(column) => words.any(&Any::Category(*column)),
+            KeyValue::Category(column) | KeyValue::Found { column, keys: _ } => {
+                words.any(&Any::Category(*column))
+            }
             KeyValue::Truth(condition) => words.any(&Any::Bool(condition.clone())),
             KeyValue::Number { value, values: _ } => words.num(value),
             KeyValue::Texts(case) => words.case(case, |_, text| format!("'{text}'")),

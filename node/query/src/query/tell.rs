@@ -79,6 +79,10 @@ pub(super) fn summary(definition: &Definition, description: &Description) -> Str
         let keys = definition.keys.iter().map(|k| {
             let groups = k.labels.len();
             match k.value.column() {
+                Some(_) if k.value.found().is_some() => format!(
+                    "{} that enough people have (at most {groups} groups)",
+                    k.value.words(&words)
+                ),
                 Some(_) => format!("{} ({groups} groups)", k.value.words(&words)),
                 None => format!("{} ({groups} groups: {})", k.name, k.value.words(&words)),
             }
@@ -100,8 +104,28 @@ pub(super) fn summary(definition: &Definition, description: &Description) -> Str
     text.push_str(&format!(
         " At most {rows} matching {plural} of each {unit} count."
     ));
+    text.push_str(&found(definition));
     text.push_str(&arranged(definition, &words));
     text
+}
+
+/// How keys that nobody declared are found.
+fn found(definition: &Definition) -> String {
+    let found = definition.keys.iter().find_map(|k| k.value.found());
+    found.map_or_else(String::new, |keys| {
+        let plural = if keys.per_person == 1 {
+            "group"
+        } else {
+            "groups"
+        };
+        format!(
+            " Each {} counts in at most {} {plural}. Values are cut to {} characters, and one that \
+             few have is not shown at all.",
+            definition.scope.subject_unit(),
+            keys.per_person,
+            keys.characters
+        )
+    })
 }
 
 /// What is shown of the answer; the release is the same.

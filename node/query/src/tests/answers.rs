@@ -229,7 +229,7 @@ fn margins_hold_95_times_in_100() {
 struct Kept(BTreeMap<u32, Vec<Sparse>>);
 
 impl Sink for Kept {
-    fn take(&mut self, subject: u32, parts: &[Sparse]) -> Result<(), FoldError> {
+    fn take(&mut self, subject: u32, _: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.0.insert(subject, parts.to_vec());
         Ok(())
     }

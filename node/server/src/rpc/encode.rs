@@ -1,10 +1,10 @@
 //! Conversions from the node's faces to the wire. Every field is named.
 
 use obscura_ledger::{AccountView, GrantState, LogEntry, Person, Role, Said};
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::KeyId;
 use obscura_model::release::Authority;
-use obscura_model::schema::{Column, Description, Domain, Table};
+use obscura_model::schema::{Column, Description, Domain, Table, TextKeys};
 use obscura_model::wire;
 use obscura_wire::v1;
 use prost::Message;
@@ -66,6 +66,7 @@ fn column(column: &Column) -> v1::Column {
         missing_share: _, // for mock rows only
         constant_per_subject,
         typical: _,
+        keys,
     } = column;
     let (kind, lowest, highest, values) = match domain {
         Domain::Integer { lowest, highest } => {
@@ -88,6 +89,22 @@ fn column(column: &Column) -> v1::Column {
         source: source.clone(),
         may_be_missing: *may_be_missing,
         constant_per_subject: *constant_per_subject,
+        keys: keys.as_ref().map(text_keys),
+    }
+}
+
+fn text_keys(keys: &TextKeys) -> v1::TextKeys {
+    let TextKeys {
+        per_person,
+        most,
+        characters,
+        delta,
+    } = *keys;
+    v1::TextKeys {
+        per_person,
+        most,
+        characters,
+        delta_units: delta.units(),
     }
 }
 
@@ -107,6 +124,7 @@ fn account(face: &DatasetFace, view: &AccountView) -> v1::Account {
     };
     let limit = view.limit.as_ref();
     let nano = |rho: Option<Rho>| rho.map_or(0, Rho::nano);
+    let units = |delta: Option<DeltaCharge>| delta.unwrap_or_default().units();
     v1::Account {
         name,
         has_limit: limit.is_some(),
@@ -121,6 +139,9 @@ fn account(face: &DatasetFace, view: &AccountView) -> v1::Account {
         largest_release_nano: nano(limit.map(|l| l.limit.largest_release())),
         smallest_release_nano: nano(limit.map(|l| l.limit.smallest_release())),
         guarantee_nano: nano(view.guarantee.as_ref().map(|l| l.limit.rho())),
+        keys_units: units(limit.map(|l| l.delta_keys)),
+        keys_taken_units: view.meter_keys.units(),
+        keys_guarantee_units: units(view.guarantee.as_ref().map(|l| l.delta_keys)),
     }
 }
 

@@ -123,6 +123,7 @@ impl Owner for Services {
                     delta,
                     mode,
                     reason,
+                    delta_keys,
                 } = opened.body;
                 let mode = wire::mode_from(mode)?;
                 let wanted = owner::WantedLimit {
@@ -130,6 +131,7 @@ impl Owner for Services {
                     dataset_only,
                     epsilon,
                     delta,
+                    delta_keys,
                     mode,
                     reason,
                 };

@@ -1,5 +1,7 @@
 //! Which cells are shown, in which order: HAVING, ORDER BY, LIMIT and OFFSET over the answer.
 //!
+//! Unused places of keys that are not declared are never shown.
+//!
 //! Every cell is released and priced whatever stands here. What is not shown is released all the
 //! same; this is for readers, and reads noisy values only.
 
@@ -43,6 +45,7 @@ pub(crate) fn arranged(sites: &[&Answer]) -> Vec<usize> {
         return Vec::new();
     };
     let cells = 0..first.shape().cells();
+    let cells = cells.filter(|cell| !sites.iter().all(|s| s.unused(*cell)));
     if first.shape().arrange.is_plain() {
         return cells.collect();
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tree::{Level, consistent};
 use super::*;
 use crate::combine::{CannotCombine, combine};
+use crate::exposure::DeltaCharge;
 use crate::wire::{answer_from, numbers_to, shape_from, shape_to};
 
 const STEP: f64 = 1.0 / 1024.0;
@@ -25,6 +26,7 @@ fn answer(vectors: Vec<VectorShape>, kinds: Vec<OutputKind>, values: Vec<Vec<f64
     let keys = vec![Key {
         column: "k".to_owned(),
         labels: (0..cells).map(|c| c.to_string()).collect(),
+        discovered: None,
     }];
     let outputs = kinds.into_iter().enumerate().map(|(i, kind)| Output {
         name: format!("o{i}"),
@@ -454,4 +456,122 @@ fn what_is_not_there_cannot_be_named() {
     ] {
         assert!(with(bad.clone()).is_err(), "{bad:?}");
     }
+}
+
+/// One site's people and rows for keys that nobody declared, with room for four of them.
+fn found(labels: &[&str], people: &[i64]) -> Answer {
+    let discovered = Discovered {
+        gate: 0,
+        per_person: 2,
+        most: 4,
+        characters: 5,
+        delta: DeltaCharge::from_units(10_000_000_000),
+    };
+    let shape = Shape {
+        keys: vec![Key {
+            column: "k".to_owned(),
+            labels: vec![String::new(); 4],
+            discovered: Some(discovered),
+        }],
+        vectors: vec![vector("people", 3.0, 1)],
+        outputs: vec![Output {
+            name: "n".to_owned(),
+            unit: String::new(),
+            kind: OutputKind::Subjects { vector: 0 },
+        }],
+        arrange: Arrange::default(),
+        disclosure: Disclosure::default(),
+    };
+    let labels: Vec<String> = labels.iter().map(|l| (*l).to_owned()).collect();
+    let mut values: Vec<i64> = people.iter().map(|p| p << 10).collect();
+    values.resize(4, 0);
+    Answer::new(shape.with_found(&labels).unwrap(), vec![values]).unwrap()
+}
+
+#[test]
+fn a_discovered_answer_shows_what_was_found_and_its_bytes_do_not_tell_how_much() {
+    use prost::Message as _;
+    let few = found(&["a"], &[50]);
+    let many = found(&["a", "bbbbb", "ccé", "d"], &[50, 60, 70, 80]);
+    assert_eq!(
+        (few.arranged(), many.arranged()),
+        (vec![0], vec![0, 1, 2, 3])
+    );
+    assert!(few.estimate(0, 1).unwrap().is_missing());
+    assert_eq!(many.estimate(0, 1).unwrap().value, 60.0);
+    let bytes = |answer: &Answer| {
+        (
+            shape_to(answer.shape()).encode_to_vec(),
+            numbers_to(answer).encoded_len(),
+        )
+    };
+    assert_eq!(bytes(&few), bytes(&many));
+    for answer in [few, many] {
+        let shape = shape_from(Some(shape_to(answer.shape()))).unwrap();
+        let read = answer_from(shape, Some(numbers_to(&answer))).unwrap();
+        assert_eq!(read, answer);
+    }
+}
+
+#[test]
+fn labels_that_were_not_found_by_the_rule_are_refused() {
+    let good = found(&["a"], &[50]);
+    let with = |labels: [&str; 4]| {
+        let mut shape = good.shape().clone();
+        shape.keys[0].labels = labels.map(str::to_owned).to_vec();
+        Answer::new(shape, vec![vec![0; 4]])
+    };
+    assert!(with(["a", "b", "", ""]).is_ok() && with(["", "", "", ""]).is_ok());
+    for wrong in [
+        ["b", "a", "", ""],
+        ["a", "a", "", ""],
+        ["", "a", "", ""],
+        ["aaaaaa", "", "", ""],
+        ["a\nb", "", "", ""],
+    ] {
+        assert_eq!(with(wrong), Err(InvalidAnswer), "{wrong:?}");
+    }
+    let mut shape = good.shape().clone();
+    shape.keys[0].discovered.as_mut().unwrap().gate = 1;
+    assert_eq!(Answer::new(shape, vec![vec![0; 4]]), Err(InvalidAnswer));
+}
+
+#[test]
+fn where_a_key_was_not_found_the_combined_answer_is_missing_and_never_0() {
+    let sites = [found(&["a", "b"], &[50, 60]), found(&["b", "c"], &[7, 8])];
+    let combined = combine(&[&sites[0], &sites[1]]).unwrap();
+    let rows: Vec<_> = combined
+        .rows
+        .iter()
+        .map(|r| (r.labels[0].as_str(), r.estimates[0].value))
+        .collect();
+    assert_eq!(rows[1], ("b", 67.0));
+    assert!(rows[0].0 == "a" && rows[0].1.is_nan());
+    assert!(rows[2].0 == "c" && rows[2].1.is_nan());
+    assert_eq!(combined.shown, [0, 1, 2]);
+    let nothing = found(&[], &[]);
+    let combined = combine(&[&nothing]).unwrap();
+    assert!(combined.shown.is_empty());
+}
+
+#[test]
+fn the_threshold_is_one_person_and_what_noise_alone_passes_with_delta_at_most() {
+    let answer = found(&[], &[]);
+    let discovered = *answer.shape().discovered().unwrap();
+    let gate = answer.shape().vectors[0].clone();
+    let steps = discovered.threshold(&gate).unwrap();
+    // 1 + 3 sqrt(2 ln(2 / 1e-8)) = 19.5486, by hand.
+    assert!((answer.shape().threshold().unwrap() - 19.5486).abs() < 0.01);
+    let above = (steps - 1024) as f64 / gate.sigma as f64;
+    assert!(2.0 * (-above * above / 2.0).exp() <= 1e-8);
+    let step_less = (steps - 1 - 1024) as f64 / gate.sigma as f64;
+    assert!(
+        2.0 * (-step_less * step_less / 2.0).exp() > 1e-8,
+        "no more than needed"
+    );
+    let free = Discovered {
+        delta: DeltaCharge::ZERO,
+        ..discovered
+    };
+    assert_eq!(free.threshold(&gate), None);
 }

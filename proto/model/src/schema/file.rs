@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use self::column::FileColumn;
 use self::table::{FileTable, only_table, tables};
-use super::{Column, Description, Domain, StudyTerm, Table};
+use super::{Column, Description, Domain, StudyTerm, Table, TextKeys};
 use crate::disclosure::Rules;
 use crate::exposure::{Delta, InvalidExposure};
 use crate::ids::{DatasetName, InvalidId, PopulationName};
@@ -192,6 +192,7 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
             tables(file.table, file.subject.as_deref())?
         }
     };
+    keys_below_one_in(&tables, delta, most)?;
     Ok(Description {
         text: text.to_owned(),
         name,
@@ -206,6 +207,24 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
         required_terms,
         disclosure,
     })
+}
+
+/// The deltas of the limit and of one release with keys that are not declared are both what may
+/// fail, so together they must be below 1/N.
+fn keys_below_one_in(tables: &[Table], delta: Delta, most: u64) -> Result<(), InvalidDescription> {
+    for column in tables.iter().flat_map(|t| &t.columns) {
+        let fits = |keys: TextKeys| (delta.get() + keys.delta.get()) * (most as f64) < 1.0;
+        if !column.keys.is_none_or(fits) {
+            return Err(InvalidDescription::Column {
+                column: column.name.clone(),
+                what: format!(
+                    "keys: its delta and the dataset's must together be below 1 in {most}, the \
+                     upper end of subjects"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn disclosure(file: &DisclosureRules) -> Result<Rules, InvalidDescription> {
@@ -435,6 +454,58 @@ bounds_from = "price list"
             error.contains("source: it is missing; give it, or describe tables"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn keys_that_are_not_declared_are_off_unless_the_owner_says_how() {
+        const TEXT: &str = r#"
+[[column]]
+name = "note"
+type = "text"
+most_characters = 80
+meaning = "the reason"
+bounds_from = "form"
+"#;
+        const KEYS: &str = "keys = { per_person = 2, most = 50, characters = 40, delta = 1e-8 }\n";
+        let keys = |text: &str| {
+            let d = Description::from_toml(text).map_err(|e| e.to_string())?;
+            Ok::<_, String>(d.column("note").unwrap().1.keys)
+        };
+        let off = format!("{GOOD}{TEXT}");
+        assert_eq!(keys(&off), Ok(None));
+        let on = format!("{off}{KEYS}");
+        let TextKeys {
+            per_person,
+            most,
+            characters,
+            delta,
+        } = keys(&on).unwrap().unwrap();
+        assert_eq!((per_person, most, characters), (2, 50, 40));
+        assert_eq!(delta.units(), 10_000_000_000);
+        for (from, to, says) in [
+            ("per_person = 2", "per_person = 11", "per_person from 1"),
+            ("most = 50", "most = 0", "most from 1 to 1000"),
+            ("characters = 40", "characters = 201", "characters from 1"),
+            ("delta = 1e-8", "delta = 0", "keys: delta must be"),
+            (
+                "delta = 1e-8",
+                "delta = 5e-4",
+                "together be below 1 in 2000",
+            ),
+            (
+                "type = \"text\"\nmost_characters = 80",
+                "type = \"boolean\"",
+                "for text columns",
+            ),
+        ] {
+            let text = on.replacen(from, to, 1);
+            assert_ne!(text, on);
+            let error = keys(&text).unwrap_err();
+            assert!(
+                error.contains("'note'") && error.contains(says),
+                "{to}: {error}"
+            );
+        }
     }
 
     #[test]

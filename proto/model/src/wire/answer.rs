@@ -1,13 +1,14 @@
 //! Shapes, numbers and accuracies.
 
 mod expression;
+mod found;
 
 use std::collections::BTreeMap;
 
 use obscura_wire::v1;
 
 use crate::accuracy::{Accuracy, AccuracyRequest, InvalidAccuracy};
-use crate::answer::{Answer, InvalidAnswer, Key, Output, OutputKind, Shape, VectorShape};
+use crate::answer::{Answer, InvalidAnswer, Output, OutputKind, Shape, VectorShape};
 use crate::codelist::InvalidSignedCodeList;
 use crate::exposure::{Mode, Rho};
 use crate::ids::InvalidId;
@@ -126,13 +127,7 @@ pub fn shape_to(shape: &Shape) -> v1::Shape {
         disclosure,
     } = shape;
     v1::Shape {
-        keys: keys
-            .iter()
-            .map(|Key { column, labels }| v1::Key {
-                column: column.clone(),
-                labels: labels.clone(),
-            })
-            .collect(),
+        keys: keys.iter().map(found::key_to).collect(),
         vectors: vectors
             .iter()
             .map(
@@ -267,8 +262,8 @@ pub fn shape_from(shape: Option<v1::Shape>) -> Result<Shape, InvalidWire> {
     Ok(Shape {
         keys: keys
             .into_iter()
-            .map(|v1::Key { column, labels }| Key { column, labels })
-            .collect(),
+            .map(found::key_from)
+            .collect::<Result<_, _>>()?,
         vectors: vectors.into_iter().map(vector).collect::<Result<_, _>>()?,
         outputs: outputs
             .into_iter()
@@ -293,6 +288,7 @@ pub fn numbers_to(answer: &Answer) -> v1::Numbers {
             .iter()
             .map(|s| u8::from(*s))
             .collect(),
+        found: found::labels_to(answer),
     }
 }
 
@@ -301,12 +297,14 @@ pub fn answer_from(shape: Shape, numbers: Option<v1::Numbers>) -> Result<Answer,
     let v1::Numbers {
         vectors,
         suppressed,
+        found,
     } = numbers.ok_or(InvalidWire::Missing("numbers"))?;
     let values = vectors
         .into_iter()
         .map(|v1::VectorNumbers { values }| values)
         .collect();
     let suppressed = suppressed.into_iter().map(|s| s != 0).collect();
+    let shape = found::shape_with(shape, &found)?;
     Ok(Answer::with_suppressed(shape, values, suppressed)?)
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{Column, Domain, InvalidDescription, check};
+use super::{Column, Domain, InvalidDescription, TextKeys, check};
 use crate::calendar;
+use crate::exposure::{Delta, DeltaCharge};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +32,16 @@ pub(super) struct FileColumn {
     last: Option<String>,
     most_characters: Option<u32>,
     typical: Option<[f64; 2]>,
+    keys: Option<FileKeys>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileKeys {
+    per_person: u32,
+    most: u32,
+    characters: u32,
+    delta: f64,
 }
 
 const MOST_COLUMNS: usize = 1000;
@@ -86,6 +97,7 @@ pub(super) fn columns(
         }
         let domain = domain(&column).map_err(fail)?;
         let typical = typical(&column, &domain).map_err(fail)?;
+        let keys = keys(&column, &domain).map_err(fail)?;
         columns.push(Column {
             name: column.name,
             domain,
@@ -96,6 +108,7 @@ pub(super) fn columns(
             missing_share: column.missing_share,
             constant_per_subject: column.constant_per_subject,
             typical,
+            keys,
         });
     }
     Ok(columns)
@@ -175,6 +188,38 @@ fn typical(column: &FileColumn, domain: &Domain) -> Result<Option<(f64, f64)>, S
     } else {
         Err("typical must be two numbers within lowest and highest, in order".to_owned())
     }
+}
+
+/// How values that nobody declared become group keys.
+fn keys(column: &FileColumn, domain: &Domain) -> Result<Option<TextKeys>, String> {
+    let Some(keys) = &column.keys else {
+        return Ok(None);
+    };
+    if !matches!(domain, Domain::Text { .. }) {
+        return Err("keys is for text columns; other columns declare their values".to_owned());
+    }
+    let FileKeys {
+        per_person,
+        most,
+        characters,
+        delta,
+    } = *keys;
+    let fits = (1..=10).contains(&per_person)
+        && (1..=1000).contains(&most)
+        && (1..=200).contains(&characters);
+    if !fits {
+        return Err(
+            "keys needs per_person from 1 to 10, most from 1 to 1000 and characters from 1 to 200"
+                .to_owned(),
+        );
+    }
+    let delta = Delta::new(delta).map_err(|error| format!("keys: {error}"))?;
+    Ok(Some(TextKeys {
+        per_person,
+        most,
+        characters,
+        delta: DeltaCharge::meant(delta),
+    }))
 }
 
 fn bounds(column: &FileColumn) -> Result<(f64, f64), String> {
