@@ -7,12 +7,15 @@ use obscura_model::codelist::{CodeList, CodeLists};
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::text::SqlText;
-use obscura_query::{MockRows, PrivatePlan, Refusal, ValidatedQuery, mock};
+use obscura_query::{MockRows, PlanOptions, PrivatePlan, Refusal, ValidatedQuery, mock};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 
-/// A dataset of one row for each of a few subjects, with a column of every kind.
+/// A dataset of one table for a few subjects, with a column of every kind.
 pub const PATIENTS: &str = include_str!("../seeds/descriptions/patients.toml");
+
+/// A dataset of several tables, with texts whose keys are found in the rows.
+pub const COHORT: &str = include_str!("../seeds/descriptions/cohort.toml");
 
 const CODES: &str = "name = \"angina\"\ncodes = [\"plain\", \"I20\", \"a\\\"b\"]\n";
 
@@ -20,7 +23,7 @@ const CODES: &str = "name = \"angina\"\ncodes = [\"plain\", \"I20\", \"a\\\"b\"]
 const LONGEST_REFUSAL: usize = 1_000;
 
 /// The most sums that are drawn noise for.
-const MOST_SUMS: usize = 100;
+const MOST_SUMS: usize = 24;
 
 struct World {
     description: Description,
@@ -28,19 +31,29 @@ struct World {
     rows: MockRows,
 }
 
-fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| {
-        let description = Description::from_toml(PATIENTS).unwrap();
+impl World {
+    fn of(description: &str) -> World {
+        let description = Description::from_toml(description).unwrap();
         World {
             rows: mock::rows(&description, 1),
             lists: CodeLists::new([CodeList::from_toml(CODES).unwrap()]),
             description,
         }
-    })
+    }
 }
 
-/// The first byte chooses the accuracy, the rest is the text.
+fn world(several: bool) -> &'static World {
+    static ONE: OnceLock<World> = OnceLock::new();
+    static SEVERAL: OnceLock<World> = OnceLock::new();
+    if several {
+        SEVERAL.get_or_init(|| World::of(COHORT))
+    } else {
+        ONE.get_or_init(|| World::of(PATIENTS))
+    }
+}
+
+/// The first byte chooses the accuracy (2 bits), the dataset (1) and what else is released (2),
+/// the rest is the text.
 pub fn check(bytes: &[u8]) {
     let Some((way, text)) = bytes.split_first() else {
         return;
@@ -53,7 +66,7 @@ pub fn check(bytes: &[u8]) {
         description,
         lists,
         rows,
-    } = world();
+    } = world(way & 4 != 0);
     let query = match ValidatedQuery::parse(&sql, description, lists) {
         Ok(query) => query,
         Err(refusal) => return placed(&refusal, text),
@@ -64,9 +77,16 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(again, query, "a canonical text means what it came from");
     assert!(query.output_sentences().len() == query.output_names().count());
     let asked = accuracy(*way);
-    let delta = Delta::new(1e-6).unwrap();
-    let planned = query.plan(description, &asked, Some(Rho::from_nano(1_000_000)), delta);
-    let again = again.plan(description, &asked, Some(Rho::from_nano(1_000_000)), delta);
+    let options = PlanOptions {
+        coverage: way & 8 != 0,
+        count_clipped: way & 64 != 0,
+        minimum_cell: (way & 128 != 0).then_some(10),
+    };
+    let plan = |query: &ValidatedQuery| {
+        let share = Some(Rho::from_nano(1_000_000));
+        query.plan(description, &asked, share, Delta::new(1e-6).unwrap(), &options)
+    };
+    let (planned, again) = (plan(&query), plan(&again));
     assert_eq!(planned, again, "equal queries have equal plans");
     match planned {
         Ok(plan) => run(&plan, rows),

@@ -6,7 +6,7 @@ use obscura_model::exposure::{Delta, Rho};
 use obscura_model::schema::Description;
 use obscura_model::study::StudyFile;
 use obscura_model::text::SqlText;
-use obscura_query::ValidatedQuery;
+use obscura_query::{PlanOptions, ValidatedQuery};
 
 /// The longest refusal, in bytes.
 const LONGEST_REFUSAL: usize = 4_000;
@@ -51,7 +51,8 @@ pub fn description(bytes: &[u8]) {
     };
     let price = Accuracy::Price(Rho::from_nano(100_000_000));
     let asked = AccuracyRequest::whole(price).unwrap();
-    let plan = query.plan(&description, &asked, None, Delta::new(1e-9).unwrap());
+    let delta = Delta::new(1e-9).unwrap();
+    let plan = query.plan(&description, &asked, None, delta, &PlanOptions::default());
     if let Ok(plan) = plan {
         assert!(plan.price().nano() > 0 && plan.price().nano() <= 100_000_000);
     }
