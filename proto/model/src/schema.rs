@@ -15,6 +15,16 @@ use crate::ids::{DatasetName, Digest, PopulationName};
 pub use file::InvalidDescription;
 pub use file::place;
 
+/// The largest upper end of a public size. A node keeps a few numbers for every place of the
+/// index, so this bounds what one record can make it hold in memory.
+pub const MOST_SUBJECTS: u64 = 100_000_000;
+
+/// How many places an index has for so many subjects: the next multiple of 1,024.
+#[must_use]
+pub const fn index_capacity(most_subjects: u64) -> u64 {
+    most_subjects.div_ceil(1024) * 1024
+}
+
 /// What values a column may have. Bounds and categories are public.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Domain {
@@ -271,7 +281,7 @@ impl Description {
         self.fewest_subjects
     }
 
-    /// The upper end of the public size: N, at most 2^31.
+    /// The upper end of the public size: N, at most [`MOST_SUBJECTS`].
     #[must_use]
     pub fn most_subjects(&self) -> u64 {
         self.most_subjects
@@ -281,7 +291,7 @@ impl Description {
     /// stored lengths depend on public numbers only.
     #[must_use]
     pub fn index_capacity(&self) -> u64 {
-        self.most_subjects.div_ceil(1024) * 1024
+        index_capacity(self.most_subjects)
     }
 
     /// The delta of limits on this dataset, below 1/N.

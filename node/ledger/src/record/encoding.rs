@@ -2,7 +2,7 @@
 //!
 //! To change a record: give its kind a new version, keep reading the old one, add a golden file.
 
-use super::fields::{get_blob, put_blob};
+use super::fields::{get_blob, get_capacity, put_blob};
 use super::{Record, SubjectHash, old};
 use crate::codec::{InvalidBytes, Reader, Stored as _, Writer};
 use crate::journal::Compaction;
@@ -409,14 +409,14 @@ fn read_data(
         POPULATION_CREATED => Ok(Record::PopulationCreated {
             name: from.get()?,
             most_subjects: from.get()?,
-            capacity: from.get()?,
+            capacity: get_capacity(from)?,
             // Not asked before: nothing was said.
             apart: version > 1 && from.get()?,
             evidence: get_blob(from)?,
             secrets: private.get()?,
         }),
         SUBJECTS_ADDED => {
-            let (population, capacity): (_, u32) = (from.get()?, from.get()?);
+            let (population, capacity) = (from.get()?, get_capacity(from)?);
             let (first, count): (_, u32) = (private.get()?, private.get()?);
             let padding = capacity
                 .checked_sub(count)

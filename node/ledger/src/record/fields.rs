@@ -1,6 +1,7 @@
 //! How the parts of records are encoded.
 
 use obscura_model::exposure::{Delta, Limit};
+use obscura_model::schema::{MOST_SUBJECTS, index_capacity};
 use obscura_privacy::Mode;
 
 use super::{
@@ -257,4 +258,13 @@ pub(super) fn put_blob(to: &mut Writer, bytes: &[u8]) {
 /// Opaque bytes.
 pub(super) fn get_blob(from: &mut Reader<'_>) -> Result<Vec<u8>, InvalidBytes> {
     Ok(from.get::<Blob>()?.0)
+}
+
+/// How many places an index has.
+pub(super) fn get_capacity(from: &mut Reader<'_>) -> Result<u32, InvalidBytes> {
+    let capacity: u32 = from.get()?;
+    if u64::from(capacity) > index_capacity(MOST_SUBJECTS) {
+        return Err(InvalidBytes::Meaningless("capacity"));
+    }
+    Ok(capacity)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use self::column::FileColumn;
 use self::table::{FileTable, only_table, tables};
-use super::{Column, Description, Domain, StudyTerm, Table, TextKeys};
+use super::{Column, Description, Domain, MOST_SUBJECTS, StudyTerm, Table, TextKeys};
 use crate::disclosure::Rules;
 use crate::exposure::{Delta, InvalidExposure};
 use crate::ids::{DatasetName, InvalidId, PopulationName};
@@ -137,11 +137,11 @@ pub(super) fn read(text: &str) -> Result<Description, InvalidDescription> {
         })?;
     let [fewest, most] = file.subjects;
     check(
-        fewest >= 1 && fewest <= most && most <= 1 << 31,
+        fewest >= 1 && fewest <= most && most <= MOST_SUBJECTS,
         "subjects",
         || {
             format!(
-                "the public size must be two numbers, lower and upper, with 1 <= lower <= upper <= 2147483648; it is [{fewest}, {most}]"
+                "the public size must be two numbers, lower and upper, with 1 <= lower <= upper <= {MOST_SUBJECTS}; it is [{fewest}, {most}]"
             )
         },
     )?;

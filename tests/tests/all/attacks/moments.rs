@@ -268,7 +268,7 @@ async fn ingests_at_once_leave_a_dataset_that_answers() {
 async fn a_declared_size_that_no_query_could_be_answered_for_is_refused() {
     let mut cluster = one(visits(60, 3, 1)).await;
     let owner = cluster.sites[0].owner_client().await.unwrap();
-    let huge = declared(visits(60, 3, 1), "[1, 2147483648]").description;
+    let huge = declared(visits(60, 3, 1), "[1, 100000000]").description;
     let huge = huge
         .replace("\"visits\"", "\"huge\"")
         .replace("1e-6", "1e-11");

@@ -6,7 +6,7 @@ use super::{
     SUBJECTS_REKEYED,
 };
 use crate::codec::{InvalidBytes, Reader, Stored, Writer};
-use crate::record::fields::{get_blob, put_blob};
+use crate::record::fields::{get_blob, get_capacity, put_blob};
 use crate::record::{Record, SubjectHash};
 
 pub(super) fn write_project(record: &Record, to: &mut Writer) -> u16 {
@@ -176,7 +176,7 @@ pub(super) fn read_subjects(
     Ok(match kind {
         SUBJECTS_MARKED => Record::SubjectsMarked {
             population: from.get()?,
-            capacity: from.get()?,
+            capacity: get_capacity(from)?,
             mark: from.get()?,
             reason: from.get()?,
             evidence: get_blob(from)?,
@@ -184,21 +184,21 @@ pub(super) fn read_subjects(
         },
         SUBJECTS_READMITTED => Record::SubjectsReadmitted {
             population: from.get()?,
-            capacity: from.get()?,
+            capacity: get_capacity(from)?,
             reason: from.get()?,
             evidence: get_blob(from)?,
             hashes: get_padded(from, private)?,
         },
         SUBJECTS_REKEYED => Record::SubjectsRekeyed {
             population: from.get()?,
-            capacity: from.get()?,
+            capacity: get_capacity(from)?,
             evidence: get_blob(from)?,
             pairs: get_padded(from, private)?,
         },
         POPULATIONS_MERGED => Record::PopulationsMerged {
             keep: from.get()?,
             gone: from.get()?,
-            capacity: from.get()?,
+            capacity: get_capacity(from)?,
             limit: from.get()?,
             guarantee: from.get()?,
             evidence: get_blob(from)?,
