@@ -1,5 +1,7 @@
 //! Claims about outputs that follow from noisy sums.
 
+mod simulated;
+
 use proptest::prelude::*;
 
 use super::tree::{Level, consistent};
