@@ -231,7 +231,7 @@ fn apply(
             let slopes: Vec<_> = a.scaled(b.size).chain(b.scaled(a.size)).collect();
             Some(Reach::of(a.size.times(b.size), slopes)).filter(|_| a.slack + b.slack == 0.0)
         }
-        F::Divide => divide(&of(0)?, arguments.get(1)?, clip),
+        F::Divide => divide(arguments.first()?, arguments.get(1)?, clip),
         F::Round | F::Floor | F::Ceil => {
             let mut rounded = of(0)?;
             rounded.slack += match (function, arguments.get(1)) {
@@ -266,7 +266,18 @@ fn together(a: &Reach, b: &Reach, join: fn(Term, Term) -> Term) -> Reach {
     }
 }
 
-fn divide(above: &Reach, below: &OutputKind, clip: &dyn Fn(usize) -> f64) -> Option<Reach> {
+fn divide(
+    above: &OutputKind,
+    below: &OutputKind,
+    clip: &dyn Fn(usize) -> f64,
+) -> Option<Reach> {
+    // Over a number of rows what counts is how much one row can add, not one subject: the clip norm
+    // of a sum is that of its rows times the most rows of a subject, which a count's clip norm is.
+    let rows = match below {
+        OutputKind::Count { vector } => clip(*vector).max(1.0),
+        _ => 1.0,
+    };
+    let above = reach(above, &|v| clip(v) / rows).filter(|r| !r.root)?;
     match below {
         OutputKind::Literal(v) if *v != 0.0 => {
             let by = Term::new(1.0 / v.abs(), 0);
