@@ -71,7 +71,11 @@ impl Noisy {
     pub(super) fn margin(&self) -> f64 {
         let margin = Z95 * self.variance().sqrt() + self.slack;
         // What cannot be computed is no statement, never a narrow one.
-        if margin.is_nan() { f64::INFINITY } else { margin }
+        if margin.is_nan() {
+            f64::INFINITY
+        } else {
+            margin
+        }
     }
 
     fn covariance(&self, other: &Noisy) -> f64 {

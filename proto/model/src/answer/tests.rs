@@ -355,7 +355,12 @@ fn a_quantile_is_read_off_where_its_share_of_the_rows_ends() {
             (found.value - expected).abs() < 1e-6,
             "{found:?} {expected}"
         );
-        assert!(found.margin >= 1.0 && found.margin < 8.0, "{found:?}");
+        // Whole leaves, at least the one that it lies in; at a quarter, all of the gap.
+        let reach = if output == 1 { 7.0 } else { 1.0 };
+        assert!(
+            found.margin >= reach / 2.0 && found.margin <= reach,
+            "{found:?}"
+        );
     }
 }
 

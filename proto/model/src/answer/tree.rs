@@ -163,7 +163,12 @@ fn rank_variance(levels: &[Level], best: &[Vec<(f64, f64)>], edge: usize, share:
 /// leaf of which neither is so may be the one; the interval reaches from the first to the last of
 /// them. (The outermost edges need no test: 0 and all rows lie before them.) Only one leaf, the
 /// quantile's own, has to pass, so that many leaves make the statement no weaker.
-fn interval(levels: &[Level], best: &[Vec<(f64, f64)>], leaves: &[f64], share: f64) -> (usize, usize) {
+fn interval(
+    levels: &[Level],
+    best: &[Vec<(f64, f64)>],
+    leaves: &[f64],
+    share: f64,
+) -> (usize, usize) {
     let total: f64 = leaves.iter().sum();
     let (mut first, mut last) = (0, 0);
     let mut below = true;
