@@ -15,7 +15,8 @@ use super::words;
 /// The widest chart.
 const CHART: usize = 80;
 
-/// One row per group, one column per output, with margins.
+/// One row per group, one column per output, with margins; and whose number it is, if not that
+/// of all.
 pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
     let combined = &answer.combined;
     let mut header: Vec<_> = combined.keys.iter().map(|k| k.column.clone()).collect();
@@ -26,14 +27,23 @@ pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
             .iter()
             .map(|(name, unit)| heading(name, unit)),
     );
+    let right: Vec<_> = (groups..header.len()).collect();
+    let figures = export::Figures::of(answer);
+    let some = figures.rows.iter().any(|r| !r.not_shown_at.is_empty());
+    if some {
+        header.push(String::new());
+    }
     let shown = combined.shown.iter().filter_map(|r| combined.rows.get(*r));
-    let rows = shown.map(|row| {
-        let labels = row.labels.iter().cloned();
-        let shown = row.estimates.iter().map(|e| export::shown(*e));
-        labels.chain(shown).collect()
+    let rows = shown.zip(&figures.rows).map(|(row, figures)| {
+        let mut cells = row.labels.clone();
+        cells.extend(row.estimates.iter().map(|e| export::shown(*e)));
+        if some {
+            let of = figures.of_whom();
+            cells.push(of.map_or_else(String::new, |of| format!("({of})")));
+        }
+        cells
     });
     let header: Vec<_> = header.iter().map(String::as_str).collect();
-    let right: Vec<_> = (groups..header.len()).collect();
     table(&header, rows.collect(), &right)
 }
 
@@ -209,6 +219,7 @@ mod tests {
         let row = |label: &str, value, margin| CombinedRow {
             labels: vec![label.to_owned()],
             estimates: vec![Estimate { value, margin }],
+            not_in: vec![],
         };
         let included = |name: &str| Included {
             name: PartyName::new(name).unwrap(),
@@ -242,6 +253,31 @@ mod tests {
                 reason: "declined".to_owned(),
             }],
         }
+    }
+
+    #[test]
+    fn a_key_that_an_institution_does_not_show_names_it_beside_the_number() {
+        let mut answer = answer();
+        assert!(!numbers(&answer).contains("not shown"));
+        answer.combined.rows[0].not_in = vec![1];
+        let text = numbers(&answer);
+        let line = text.lines().find(|l| l.starts_with("free")).unwrap();
+        assert!(
+            line.ends_with("2.731 ± 0.042  (of 1 institution; not shown at cadiz)"),
+            "{text}"
+        );
+        assert_eq!(text.matches("not shown").count(), 1);
+        assert!(charts(&answer).contains("2.731 ± 0.042 (of 1 of 2)"));
+        let view = export::json(&answer);
+        assert_eq!(
+            view["rows"][0]["institutions"],
+            serde_json::json!(["basel"])
+        );
+        assert_eq!(
+            view["rows"][0]["not_shown_at"],
+            serde_json::json!(["cadiz"])
+        );
+        assert_eq!(view["rows"][1]["not_shown_at"], serde_json::json!([]));
     }
 
     #[test]

@@ -544,21 +544,49 @@ fn labels_that_were_not_found_by_the_rule_are_refused() {
 }
 
 #[test]
-fn where_a_key_was_not_found_the_combined_answer_is_missing_and_never_0() {
-    let sites = [found(&["a", "b"], &[50, 60]), found(&["b", "c"], &[7, 8])];
-    let combined = combine(&[&sites[0], &sites[1]]).unwrap();
-    let rows: Vec<_> = combined
-        .rows
-        .iter()
-        .map(|r| (r.labels[0].as_str(), r.estimates[0].value))
-        .collect();
-    assert_eq!(rows[1], ("b", 67.0));
-    assert!(rows[0].0 == "a" && rows[0].1.is_nan());
-    assert!(rows[2].0 == "c" && rows[2].1.is_nan());
+fn a_combined_number_is_of_those_who_show_the_key_and_says_who_does_not() {
+    let sites = [
+        found(&["a", "b"], &[50, 60]),
+        found(&["b", "c"], &[7, 8]),
+        found(&["b"], &[100]),
+    ];
+    let sites: Vec<&Answer> = sites.iter().collect();
+    let combined = combine(&sites).unwrap();
+    let row = |r: usize| {
+        let row = &combined.rows[r];
+        (row.labels[0].as_str(), row.estimates[0], &row.not_in[..])
+    };
+    let one = sites[0].estimate(0, 0).unwrap();
+    assert_eq!(row(0), ("a", one, &[1, 2][..]));
+    assert_eq!((row(1).1.value, row(1).2), (167.0, &[][..]));
+    assert!((row(1).1.margin - 3f64.sqrt() * one.margin).abs() < 1e-9);
+    assert_eq!((row(2).1.value, row(2).2), (8.0, &[0, 2][..]));
     assert_eq!(combined.shown, [0, 1, 2]);
     let nothing = found(&[], &[]);
     let combined = combine(&[&nothing]).unwrap();
     assert!(combined.shown.is_empty());
+}
+
+#[test]
+fn keys_are_arranged_by_the_numbers_of_those_who_show_them() {
+    let with = |labels: &[&str], values: &[i64]| {
+        let plain = found(labels, values);
+        let mut shape = plain.shape().clone();
+        shape.arrange.order = vec![OrderBy {
+            value: shape.outputs[0].kind.clone(),
+            descending: true,
+        }];
+        let limit = OutputKind::Literal(30.0);
+        let above = vec![shape.outputs[0].kind.clone(), limit];
+        shape.arrange.having = Some(apply(Function::Greater, above));
+        Answer::new(shape, plain.values().to_vec()).unwrap()
+    };
+    let sites = [
+        with(&["a", "b"], &[50, 60]),
+        with(&["b", "c", "d"], &[7, 80, 20]),
+    ];
+    let combined = combine(&[&sites[0], &sites[1]]).unwrap();
+    assert_eq!(combined.shown, [2, 1, 0]);
 }
 
 #[test]
