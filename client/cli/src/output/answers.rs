@@ -9,6 +9,7 @@ use obscura_client::model::ids::PartyName;
 use obscura_client::model::release::Completeness;
 use obscura_client::{CombinedAnswer, Included, MockRun, export};
 
+use super::supposed::shown_from;
 use super::tables::{table, wrapped};
 use super::words;
 
@@ -157,18 +158,32 @@ pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String 
                 run.noisy
                     .estimate(place, same_cell(&first.noisy, cell, &run.noisy)?)
             });
-            row.extend(noisy.map(|e| e.map_or_else(String::new, export::shown)));
+            let none = || "not shown".to_owned();
+            row.extend(noisy.map(|e| e.map_or_else(none, export::shown)));
             rows.push(row);
         }
     }
     let right: Vec<_> = (fixed - 1..header.len()).collect();
-    let mut last = vec![String::new(); fixed - 1];
-    last.push("would add".to_owned());
-    last.extend(runs.iter().map(|(_, run)| would_add(run, details)));
-    rows.push(last);
+    let mut last = |name: &str, each: &dyn Fn(&MockRun) -> String| {
+        let mut row = vec![String::new(); fixed - 1];
+        row.push(name.to_owned());
+        row.extend(runs.iter().map(|(_, run)| each(run)));
+        rows.push(row);
+    };
+    let found = shape.discovered().is_some();
+    if found {
+        let from = |run: &MockRun| shown_from(run.noisy.shape()).unwrap_or_default();
+        last("shown from", &from);
+    }
+    last("would add", &|run| would_add(run, details));
     let table = table(&header, rows, &right);
-    format!("{}\n{table}{}", words::PRACTICE, refusals(runs))
+    let keys = if found { FOUND } else { "" };
+    format!("{}\n{table}{keys}{}", words::PRACTICE, refusals(runs))
 }
+
+/// Beside practice runs with groups that nobody declared.
+const FOUND: &str = "The groups are those that enough invented people have in the first run. Real \
+    ones have other names,\nand a group that too few people have is not shown.\n";
 
 /// Which of the runs would be refused as releases, and why.
 fn refusals(runs: &[(String, MockRun)]) -> String {
