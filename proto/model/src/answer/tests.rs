@@ -99,6 +99,49 @@ fn a_divisor_that_could_be_nothing_allows_no_statement() {
 }
 
 #[test]
+fn before_asking_a_sum_over_a_count_is_bounded_by_what_its_rows_can_add() {
+    // Values up to 10, and 8 rows of one subject: clip norms 80 and 8.
+    let clipped = |what: &str, sigma: f64, clip: u128| VectorShape {
+        clip_squared: clip * clip << 20,
+        ..vector(what, sigma, 1)
+    };
+    let vectors = [clipped("sum", 30.0, 80), clipped("count", 4.0, 8)];
+    let above = OutputKind::Sum { vector: 0 };
+    let said = |below| {
+        margin(
+            &apply(Function::Divide, vec![above.clone(), below]),
+            &vectors,
+            500,
+        )
+    };
+    let (found, needs_rows) = said(count(1)).unwrap();
+    let expected = Z95 * 30f64.hypot(10.0 * 4.0) / 500.0;
+    assert!(
+        needs_rows && (found - expected).abs() < 1e-9,
+        "{found} {expected}"
+    );
+    // Over people, each of whom can add all of it.
+    let (found, _) = said(OutputKind::Subjects { vector: 1 }).unwrap();
+    let expected = Z95 * 30f64.hypot(80.0 * 4.0) / 500.0;
+    assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+}
+
+#[test]
+fn a_root_of_what_is_not_known_is_not_known() {
+    let few = site(&[(1.0, 1.0), (1.5, 2.0)], (0.0, 0.0), 8.5);
+    let mut shape = few.shape().clone();
+    shape.vectors[5].sigma = (30.0 / STEP) as u64;
+    for kind in 0..2 {
+        let variance = shape.outputs[kind].kind.clone();
+        shape.outputs[kind].kind = apply(Function::Sqrt, vec![variance]);
+    }
+    let answer = Answer::new(shape, few.values().to_vec()).unwrap();
+    for output in 0..2 {
+        assert_eq!(answer.estimate(output, 0).unwrap().margin, f64::INFINITY);
+    }
+}
+
+#[test]
 fn rounding_and_comparing_never_claim_too_little() {
     use Function as F;
     let plain = over(100.0, 80.0, count(0));
