@@ -102,7 +102,7 @@ fn a_divisor_that_could_be_nothing_allows_no_statement() {
 fn before_asking_a_sum_over_a_count_is_bounded_by_what_its_rows_can_add() {
     // Values up to 10, and 8 rows of one subject: clip norms 80 and 8.
     let clipped = |what: &str, sigma: f64, clip: u128| VectorShape {
-        clip_squared: clip * clip << 20,
+        clip_squared: (clip * clip) << 20,
         ..vector(what, sigma, 1)
     };
     let vectors = [clipped("sum", 30.0, 80), clipped("count", 4.0, 8)];
