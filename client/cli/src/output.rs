@@ -8,6 +8,7 @@
 //! | `views` | JSON with stable field names |
 
 pub(crate) mod answers;
+pub(crate) mod supposed;
 pub(crate) mod tables;
 pub(crate) mod views;
 pub(crate) mod words;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::accuracy::Wanted;
 use crate::output::answers::side_by_side;
+use crate::output::supposed::shown_from;
 use crate::output::tables::{table, wrapped};
 use crate::output::{Report, progress, views, words};
 use crate::session::{Place, Session};
@@ -114,17 +115,21 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
     Ok(Report::new(text, json!({ "previews": documents })))
 }
 
-/// "sigma of count 3.2, ".
-fn sigmas(preview: &Preview) -> String {
+/// "delta for groups that nobody declared 1e-8, sigma of count 3.2, ".
+fn keys_and_sigmas(preview: &Preview) -> String {
     let vectors = preview.shape.vectors.iter();
-    vectors
-        .map(|v| format!("sigma of {} {:.4}, ", v.what, v.sigma_in_units()))
-        .collect()
+    let sigmas = vectors.map(|v| format!("sigma of {} {:.4}, ", v.what, v.sigma_in_units()));
+    let delta = preview.shape.discovered().map(|found| found.delta.get());
+    let keys = delta.map(|delta| format!("delta for groups that nobody declared {delta:e}, "));
+    keys.into_iter().chain(sigmas).collect()
 }
 
 fn line(asked: String, preview: &Preview, rows: u64, details: bool) -> Vec<String> {
     let margins = preview.margins(rows);
-    let margins: Vec<_> = margins.iter().map(words::margin).collect();
+    let mut margins: Vec<_> = margins.iter().map(words::margin).collect();
+    if let Some(people) = shown_from(&preview.shape) {
+        margins.push(format!("groups that {people} have are shown"));
+    }
     let takes = preview.takes().map(|t| t.sentence());
     let mut exposure = takes.unwrap_or_else(|| "no limit is set yet".to_owned());
     if let Some(refusal) = &preview.refusal {
@@ -139,7 +144,7 @@ fn line(asked: String, preview: &Preview, rows: u64, details: bool) -> Vec<Strin
             "{}rho {}, {}slot {} ms",
             epsilon.unwrap_or_default(),
             preview.price,
-            sigmas(preview),
+            keys_and_sigmas(preview),
             preview.slot.as_millis()
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use obscura_model::combine::{self, Combined};
+use obscura_model::combine::{self, Combined, CombinedRow};
 use obscura_model::exposure::Rho;
 use obscura_model::ids::{Digest, PartyName, ReleaseName, StudyId, UnixMillis};
 use obscura_model::release::{Authority, Completeness, Release};
@@ -89,9 +89,12 @@ pub fn combine(releases: &[VerifiedRelease]) -> Result<CombinedAnswer, CannotCom
             return Err(CannotCombine::Twice(one.node_name.clone()));
         }
     }
-    let answers: Vec<_> = releases.iter().map(|r| &r.release().answer).collect();
+    // By name, so that the positions in the combined rows are those of `included`.
+    let mut by_name: Vec<_> = releases.iter().collect();
+    by_name.sort_by(|a, b| a.node().cmp(b.node()));
+    let answers: Vec<_> = by_name.iter().map(|r| &r.release().answer).collect();
     let combined = combine::combine(&answers)?;
-    let included = |one: &VerifiedRelease| {
+    let included = |one: &&VerifiedRelease| {
         let release = one.release();
         Included {
             name: release.node_name.clone(),
@@ -103,8 +106,7 @@ pub fn combine(releases: &[VerifiedRelease]) -> Result<CombinedAnswer, CannotCom
             digest: Digest::of(&one.signed().body),
         }
     };
-    let mut included: Vec<_> = releases.iter().map(included).collect();
-    included.sort_by(|a, b| a.name.cmp(&b.name));
+    let included = by_name.iter().map(included).collect();
     Ok(CombinedAnswer {
         study: releases
             .iter()
@@ -143,6 +145,19 @@ impl CombinedAnswer {
         self.not_included.extend(missing);
         self.not_included.sort_by(|a, b| a.name.cmp(&b.name));
         self
+    }
+
+    /// The institutions whose answers are in a row's numbers, and those that do not show its key:
+    /// fewer have it there than the owner's rule asks for, or nobody has. Both by name.
+    #[must_use]
+    pub fn shown_at(&self, row: &CombinedRow) -> (Vec<&PartyName>, Vec<&PartyName>) {
+        let within = |place: &usize| !row.not_in.contains(place);
+        let names = |pick: &dyn Fn(&usize) -> bool| {
+            let places = self.included.iter().enumerate();
+            let picked = places.filter(|(place, _)| pick(place));
+            picked.map(|(_, included)| &included.name).collect()
+        };
+        (names(&within), names(&|place| !within(place)))
     }
 
     /// "5 of 6 institutions answered: a, b, c, d, e; not in it: f (declined)".

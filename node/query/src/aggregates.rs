@@ -141,8 +141,10 @@ pub(crate) static AGGREGATES: &[AggregateRow] = &[
             share the tree",
         sentence: "The value below which that share of the rows lies, read off a public tree of \
             counts: the bounds are cut into 256 equal steps (whole numbers with fewer values into \
-            their values), and every four neighbours are counted together again. Its margin is \
-            the noise of the rank carried over to values, plus the width of a step.",
+            their values), and every four neighbours are counted together again. Its margin \
+            reaches over all steps that the noisy counts leave possible, 95 times in 100, whatever \
+            the rows are: it is wide where few rows lie around the quantile. Before asking, the \
+            values are supposed to spread evenly over their bounds.",
         example: "APPROX_PERCENTILE_CONT(age, 0.9)",
     },
 ];

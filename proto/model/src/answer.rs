@@ -17,7 +17,7 @@ use crate::exposure::{NANO, Rho};
 pub(crate) use arrange::arranged;
 pub use arrange::{Arrange, OrderBy};
 pub use discovered::Discovered;
-pub(crate) use discovered::aligned;
+pub(crate) use discovered::{aligned, having};
 pub use reach::{Reach, Term, margin, reach};
 pub use value::{Centred, Function, Moments, OutputKind, Tree};
 
@@ -243,6 +243,8 @@ pub struct Answer {
     suppressed: Vec<bool>,
     /// The vectors that count rows or subjects.
     counts: Vec<bool>,
+    /// By cell: places for keys that only others found. Empty but while combining.
+    absent: Vec<bool>,
 }
 
 /// Numbers that do not fit their shape.
@@ -292,6 +294,7 @@ impl Answer {
             values,
             suppressed,
             counts,
+            absent: Vec::new(),
         })
     }
 

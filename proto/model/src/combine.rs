@@ -1,8 +1,12 @@
 //! Answers of several institutions as one: sums add and their variances add; averages follow
 //! from the added sums, never from per-site averages.
+//!
+//! A key that nobody declared may be shown by some institutions only. Its numbers are then those
+//! of the institutions that show it, and the row says which do not: there it may be rare or not
+//! occur at all, so it is never taken for 0.
 
 use crate::answer::evaluate::{Cell, estimate};
-use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, aligned, arranged};
+use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, aligned, arranged, having};
 
 /// The combined answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,9 @@ pub struct CombinedRow {
     /// One estimate per output; all are missing where a rule of an institution suppressed the
     /// cell: what is missing counts as missing, never as 0.
     pub estimates: Vec<Estimate>,
+    /// The positions of the answers that do not show the row's key and so are not in its numbers;
+    /// only of keys that are not declared.
+    pub not_in: Vec<usize>,
 }
 
 /// Why answers cannot be combined.
@@ -100,6 +107,11 @@ fn combine_aligned(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
         estimates: (0..first.outputs.len())
             .map(|output| combine_one(answers, output, cell))
             .collect(),
+        not_in: {
+            let having = having(answers, cell);
+            let without = (0..answers.len()).filter(|place| !having.contains(place));
+            without.collect()
+        },
     });
     let outputs = first.outputs.iter();
     Ok(Combined {
@@ -111,15 +123,20 @@ fn combine_aligned(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
 }
 
 fn combine_one(answers: &[&Answer], output: usize, cell: usize) -> Estimate {
-    if answers.iter().any(|a| a.suppressed(cell)) {
+    let places = having(answers, cell);
+    let sites: Vec<&Answer> = places
+        .iter()
+        .filter_map(|p| answers.get(*p).copied())
+        .collect();
+    if sites.is_empty() || sites.iter().any(|a| a.suppressed(cell)) {
         return Estimate::MISSING;
     }
-    let kinds: Vec<&OutputKind> = answers
+    let kinds: Vec<&OutputKind> = sites
         .iter()
         .filter_map(|a| a.shape().outputs.get(output))
         .map(|o| &o.kind)
         .collect();
-    let sites = answers;
+    let sites = &sites;
     estimate(&Cell { sites, cell }, &kinds)
 }
 

@@ -9,13 +9,15 @@ use obscura_client::model::ids::PartyName;
 use obscura_client::model::release::Completeness;
 use obscura_client::{CombinedAnswer, Included, MockRun, export};
 
+use super::supposed::shown_from;
 use super::tables::{table, wrapped};
 use super::words;
 
 /// The widest chart.
 const CHART: usize = 80;
 
-/// One row per group, one column per output, with margins.
+/// One row per group, one column per output, with margins; and whose number it is, if not that
+/// of all.
 pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
     let combined = &answer.combined;
     let mut header: Vec<_> = combined.keys.iter().map(|k| k.column.clone()).collect();
@@ -26,14 +28,23 @@ pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
             .iter()
             .map(|(name, unit)| heading(name, unit)),
     );
+    let right: Vec<_> = (groups..header.len()).collect();
+    let figures = export::Figures::of(answer);
+    let some = figures.rows.iter().any(|r| !r.not_shown_at.is_empty());
+    if some {
+        header.push(String::new());
+    }
     let shown = combined.shown.iter().filter_map(|r| combined.rows.get(*r));
-    let rows = shown.map(|row| {
-        let labels = row.labels.iter().cloned();
-        let shown = row.estimates.iter().map(|e| export::shown(*e));
-        labels.chain(shown).collect()
+    let rows = shown.zip(&figures.rows).map(|(row, figures)| {
+        let mut cells = row.labels.clone();
+        cells.extend(row.estimates.iter().map(|e| export::shown(*e)));
+        if some {
+            let of = figures.of_whom();
+            cells.push(of.map_or_else(String::new, |of| format!("({of})")));
+        }
+        cells
     });
     let header: Vec<_> = header.iter().map(String::as_str).collect();
-    let right: Vec<_> = (groups..header.len()).collect();
     table(&header, rows.collect(), &right)
 }
 
@@ -147,18 +158,32 @@ pub(crate) fn side_by_side(runs: &[(String, MockRun)], details: bool) -> String 
                 run.noisy
                     .estimate(place, same_cell(&first.noisy, cell, &run.noisy)?)
             });
-            row.extend(noisy.map(|e| e.map_or_else(String::new, export::shown)));
+            let none = || "not shown".to_owned();
+            row.extend(noisy.map(|e| e.map_or_else(none, export::shown)));
             rows.push(row);
         }
     }
     let right: Vec<_> = (fixed - 1..header.len()).collect();
-    let mut last = vec![String::new(); fixed - 1];
-    last.push("would add".to_owned());
-    last.extend(runs.iter().map(|(_, run)| would_add(run, details)));
-    rows.push(last);
+    let mut last = |name: &str, each: &dyn Fn(&MockRun) -> String| {
+        let mut row = vec![String::new(); fixed - 1];
+        row.push(name.to_owned());
+        row.extend(runs.iter().map(|(_, run)| each(run)));
+        rows.push(row);
+    };
+    let found = shape.discovered().is_some();
+    if found {
+        let from = |run: &MockRun| shown_from(run.noisy.shape()).unwrap_or_default();
+        last("shown from", &from);
+    }
+    last("would add", &|run| would_add(run, details));
     let table = table(&header, rows, &right);
-    format!("{}\n{table}{}", words::PRACTICE, refusals(runs))
+    let keys = if found { FOUND } else { "" };
+    format!("{}\n{table}{keys}{}", words::PRACTICE, refusals(runs))
 }
+
+/// Beside practice runs with groups that nobody declared.
+const FOUND: &str = "The groups are those that enough invented people have in the first run. Real \
+    ones have other names,\nand a group that too few people have is not shown.\n";
 
 /// Which of the runs would be refused as releases, and why.
 fn refusals(runs: &[(String, MockRun)]) -> String {
@@ -209,6 +234,7 @@ mod tests {
         let row = |label: &str, value, margin| CombinedRow {
             labels: vec![label.to_owned()],
             estimates: vec![Estimate { value, margin }],
+            not_in: vec![],
         };
         let included = |name: &str| Included {
             name: PartyName::new(name).unwrap(),
@@ -242,6 +268,31 @@ mod tests {
                 reason: "declined".to_owned(),
             }],
         }
+    }
+
+    #[test]
+    fn a_key_that_an_institution_does_not_show_names_it_beside_the_number() {
+        let mut answer = answer();
+        assert!(!numbers(&answer).contains("not shown"));
+        answer.combined.rows[0].not_in = vec![1];
+        let text = numbers(&answer);
+        let line = text.lines().find(|l| l.contains("free")).unwrap();
+        let cells: Vec<_> = line.split("  ").map(str::trim).collect();
+        assert!(cells.contains(&"2.731 ± 0.042"), "{text}");
+        let of = "(of 1 institution; not shown at cadiz)";
+        assert!(line.trim_end().ends_with(of), "{text}");
+        assert_eq!(text.matches("not shown").count(), 1);
+        assert!(charts(&answer).contains("2.731 ± 0.042 (of 1 of 2)"));
+        let view = export::json(&answer);
+        assert_eq!(
+            view["rows"][0]["institutions"],
+            serde_json::json!(["basel"])
+        );
+        assert_eq!(
+            view["rows"][0]["not_shown_at"],
+            serde_json::json!(["cadiz"])
+        );
+        assert_eq!(view["rows"][1]["not_shown_at"], serde_json::json!([]));
     }
 
     #[test]

@@ -146,6 +146,8 @@ pub(crate) fn preview(preview: &Preview, rows: u64) -> Value {
         "scientist": share(&preview.share),
         "refusal": preview.refusal,
         "warnings": preview.warnings,
+        "groups_shown_from_people": preview.shape.threshold(),
+        "delta_keys": preview.shape.delta_keys().get(),
         "dataset_version": preview.dataset_version,
         "proposes_coverage": preview.proposes_coverage(),
     })

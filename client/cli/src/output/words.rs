@@ -6,6 +6,7 @@ use obscura_client::model::odds;
 use obscura_client::model::study::ReleaseOptions;
 use obscura_client::{Account, AccountLimit, OutputMargin, Preview, Share, export};
 
+use super::supposed;
 use super::tables::wrapped;
 
 /// Of every result that leaves.
@@ -191,6 +192,8 @@ pub(crate) fn preview_notes(preview: &Preview) -> Vec<String> {
     if preview.proposes_coverage() {
         notes.push(COVERAGE.to_owned());
     }
+    notes.extend(supposed::of(&preview.shape));
+    notes.extend(supposed::more_keys(preview));
     notes
 }
 
@@ -220,6 +223,9 @@ pub(crate) fn times(times: u64) -> String {
 /// "visits (a year) ± 0.11 if at least 5000 rows match".
 pub(crate) fn margin(margin: &OutputMargin) -> String {
     let name = super::answers::heading(&margin.output, &margin.unit);
+    if !margin.margin.is_finite() {
+        return format!("{name}: no margin can be said beforehand");
+    }
     let mut text = format!("{name} ± {}", export::margin(margin.margin));
     if let Some(rows) = margin.rows {
         text.push_str(&format!(" if at least {rows} rows match"));

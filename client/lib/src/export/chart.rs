@@ -24,13 +24,13 @@ pub fn terminal_lines(figures: &Figures, output: usize, width: usize) -> Vec<Str
     let rows: Vec<_> = figures
         .rows
         .iter()
-        .filter_map(|r| Some((r.label(), r.figures.get(output)?)))
+        .filter_map(|r| Some((r, r.label(), r.figures.get(output)?)))
         .collect();
-    let texts: Vec<_> = rows.iter().map(|(_, f)| in_words(f)).collect();
+    let texts: Vec<_> = rows.iter().map(|(r, _, f)| r.in_words(f)).collect();
     let text_width = texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let widest = rows
         .iter()
-        .map(|(l, _)| l.chars().count())
+        .map(|(_, l, _)| l.chars().count())
         .max()
         .unwrap_or(0);
     // Two spaces of margin, and two between the columns.
@@ -42,7 +42,7 @@ pub fn terminal_lines(figures: &Figures, output: usize, width: usize) -> Vec<Str
         .max(NARROWEST);
     let (low, high) = figures.range(output);
     let mut lines = vec![heading(name)];
-    for ((label, figure), text) in rows.iter().zip(&texts) {
+    for ((_, label, figure), text) in rows.iter().zip(&texts) {
         let drawn = draw(figure, low, high, track);
         let label = cut(label, label_width);
         lines.push(
@@ -81,14 +81,6 @@ fn draw(figure: &Figure, low: f64, high: f64, track: usize) -> String {
         set(place(figure.value), '●');
     }
     cells.into_iter().collect()
-}
-
-fn in_words(figure: &Figure) -> String {
-    match figure.margin {
-        _ if figure.is_missing() => "no value".to_owned(),
-        Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
-        None => format!("{}, no margin", figure.value_text()),
-    }
 }
 
 fn cut(label: &str, width: usize) -> String {

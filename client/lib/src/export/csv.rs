@@ -4,13 +4,11 @@ use super::figures::Figures;
 use crate::combined::CombinedAnswer;
 
 /// The answer as CSV (RFC 4180 with line feeds). Columns: the group keys, `output`, `unit`,
-/// `value`, `margin_95`, `low`, `high`, `institutions`. An empty margin means that the noise
-/// allows no statement.
+/// `value`, `margin_95`, `low`, `high`, `institutions` (those whose answers are in the line). An
+/// empty margin means that the noise allows no statement.
 #[must_use]
 pub fn csv(answer: &CombinedAnswer) -> String {
     let figures = Figures::of(answer);
-    let names: Vec<_> = answer.included.iter().map(|i| i.name.as_str()).collect();
-    let institutions = names.join(" ");
     let mut text = String::new();
     let fixed = [
         "output",
@@ -24,6 +22,7 @@ pub fn csv(answer: &CombinedAnswer) -> String {
     let head = figures.keys.iter().map(String::as_str).chain(fixed);
     line(&mut text, head);
     for row in &figures.rows {
+        let institutions = row.shown_at.join(" ");
         for ((name, unit), figure) in figures.outputs.iter().zip(&row.figures) {
             let (low, high) = figure.ends_text();
             let (value, margin) = (figure.value_text(), figure.margin_text());

@@ -5,6 +5,7 @@
 //! noisy numbers.
 
 use obscura_model::answer::Estimate;
+use obscura_model::ids::PartyName;
 
 use crate::combined::CombinedAnswer;
 
@@ -128,9 +129,43 @@ pub struct FigureRow {
     pub labels: Vec<String>,
     /// One number per output.
     pub figures: Vec<Figure>,
+    /// The institutions whose answers are in the numbers.
+    pub shown_at: Vec<String>,
+    /// Those that do not show the row's key.
+    pub not_shown_at: Vec<String>,
 }
 
 impl FigureRow {
+    /// "of 2 institutions; not shown at delft", if any does not show the row's key.
+    #[must_use]
+    pub fn of_whom(&self) -> Option<String> {
+        let institutions = match self.shown_at.len() {
+            1 => "1 institution".to_owned(),
+            n => format!("{n} institutions"),
+        };
+        let without = self.not_shown_at.join(", ");
+        (!without.is_empty()).then(|| format!("of {institutions}; not shown at {without}"))
+    }
+
+    /// A number of the row in words: "2.731 ± 0.042", and "(of 2 of 3)" behind it if it is not of
+    /// all institutions.
+    #[must_use]
+    pub fn in_words(&self, figure: &Figure) -> String {
+        let mut text = match figure.margin {
+            _ if figure.is_missing() => "no value".to_owned(),
+            Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
+            None => format!("{}, no margin", figure.value_text()),
+        };
+        if !self.not_shown_at.is_empty() {
+            let shown = self.shown_at.len();
+            text.push_str(&format!(
+                " (of {shown} of {})",
+                shown + self.not_shown_at.len()
+            ));
+        }
+        text
+    }
+
     /// The labels as one text; "all" without groups.
     #[must_use]
     pub fn label(&self) -> String {
@@ -159,9 +194,14 @@ impl Figures {
     pub fn of(answer: &CombinedAnswer) -> Self {
         let combined = &answer.combined;
         let shown = combined.shown.iter().filter_map(|r| combined.rows.get(*r));
-        let rows = shown.map(|row| FigureRow {
-            labels: row.labels.clone(),
-            figures: row.estimates.iter().map(|e| Figure::of(*e)).collect(),
+        let rows = shown.map(|row| {
+            let (within, without) = answer.shown_at(row);
+            FigureRow {
+                labels: row.labels.clone(),
+                figures: row.estimates.iter().map(|e| Figure::of(*e)).collect(),
+                shown_at: texts(&within),
+                not_shown_at: texts(&without),
+            }
         });
         Figures {
             keys: combined.keys.iter().map(|k| k.column.clone()).collect(),
@@ -199,4 +239,8 @@ pub(super) fn heading((name, unit): &(String, String)) -> String {
     } else {
         format!("{name} ({unit})")
     }
+}
+
+fn texts(names: &[&PartyName]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }

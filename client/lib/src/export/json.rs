@@ -42,7 +42,12 @@ fn row(figures: &Figures, row: &FigureRow) -> Value {
         .zip(&row.figures)
         .map(|((name, unit), figure)| (name.clone(), one(unit, figure)))
         .collect();
-    value!({ "group": groups, "outputs": outputs })
+    value!({
+        "group": groups,
+        "outputs": outputs,
+        "institutions": row.shown_at,
+        "not_shown_at": row.not_shown_at,
+    })
 }
 
 fn one(unit: &str, figure: &Figure) -> Value {

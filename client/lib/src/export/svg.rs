@@ -56,7 +56,7 @@ fn open(text: &mut String, height: f64, title: &str, figures: &Figures, caption:
         let _ = write!(said, "{}: ", heading(output));
         for row in &figures.rows {
             if let Some(figure) = row.figures.get(place) {
-                let _ = write!(said, "{} {}; ", row.label(), in_words(figure));
+                let _ = write!(said, "{} {}; ", row.label(), row.in_words(figure));
             }
         }
     }
@@ -140,25 +140,30 @@ fn draw_row(text: &mut String, row: &FigureRow, figure: &Figure, y: f64, x: impl
         );
     }
     if figure.is_missing() {
-        put(text, RIGHT + 14.0, y + 5.0, "start", "", &in_words(figure));
+        put(
+            text,
+            RIGHT + 14.0,
+            y + 5.0,
+            "start",
+            "",
+            &row.in_words(figure),
+        );
         return;
     }
     let _ = writeln!(
         text,
         "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"6\" fill=\"{BLUE}\"><title>{}</title></circle>",
         x(figure.value),
-        escaped(&format!("{}: {}", row.label(), in_words(figure)))
+        escaped(&format!("{}: {}", row.label(), row.in_words(figure)))
     );
-    put(text, RIGHT + 14.0, y + 5.0, "start", "", &in_words(figure));
-}
-
-/// "2.7310 ± 0.0412".
-fn in_words(figure: &Figure) -> String {
-    match figure.margin {
-        _ if figure.is_missing() => "no value".to_owned(),
-        Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
-        None => format!("{}, no margin", figure.value_text()),
-    }
+    put(
+        text,
+        RIGHT + 14.0,
+        y + 5.0,
+        "start",
+        "",
+        &row.in_words(figure),
+    );
 }
 
 fn short(label: &str) -> String {

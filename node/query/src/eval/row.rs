@@ -130,14 +130,7 @@ impl Row<'_> {
     pub(crate) fn bool(&self, value: &Bool) -> Result<BooleanArray, BadRows> {
         match value {
             Bool::Null => Ok(BooleanArray::new_null(self.len())),
-            Bool::Literal(truth) => {
-                let all = if *truth {
-                    BooleanBuffer::new_set
-                } else {
-                    BooleanBuffer::new_unset
-                };
-                Ok(BooleanArray::new(all(self.len()), None))
-            }
+            Bool::Literal(truth) => Ok(self.all(*truth)),
             Bool::Column(column) => self
                 .batch
                 .column(*column)?
@@ -152,30 +145,12 @@ impl Row<'_> {
                 low,
                 high,
                 negated,
-            } => {
-                let value = self.num(value)?;
-                let above = compare(Comparison::GreaterOrEqual, &value, &self.operand(low)?)?;
-                let below = compare(Comparison::LessOrEqual, &value, &self.operand(high)?)?;
-                negate_if(
-                    *negated,
-                    boolean::and_kleene(&above, &below).map_err(|_| BadRows)?,
-                )
-            }
+            } => negate_if(*negated, self.between(value, low, high)?),
             Bool::InNumbers {
                 value,
                 list,
                 negated,
-            } => {
-                let values = self.num(value)?;
-                let listed = |i: usize| {
-                    values
-                        .values()
-                        .get(i)
-                        .is_some_and(|v| list.binary_search_by(|l| l.total_cmp(v)).is_ok())
-                };
-                let found = BooleanBuffer::collect_bool(self.len(), listed);
-                negate_if(*negated, BooleanArray::new(found, values.nulls().cloned()))
-            }
+            } => negate_if(*negated, self.in_numbers(value, list)?),
             Bool::Among {
                 column,
                 positions,
@@ -203,10 +178,7 @@ impl Row<'_> {
                 negated,
             } => negate_if(*negated, self.distinct(left, right)?),
             Bool::Call(call) => self.truth_of(call),
-            Bool::IsNull { value, negated } => {
-                let known = self.known(value)?;
-                negate_if(!*negated, known)
-            }
+            Bool::IsNull { value, negated } => negate_if(!*negated, self.known(value)?),
             Bool::All(list) => self.joined(list, boolean::and_kleene),
             Bool::Either(list) => self.joined(list, boolean::or_kleene),
             Bool::Not(inner) => negate_if(true, self.bool(inner)?),
@@ -216,6 +188,34 @@ impl Row<'_> {
                 chosen.as_boolean_opt().cloned().ok_or(BadRows)
             }
         }
+    }
+
+    fn all(&self, truth: bool) -> BooleanArray {
+        let all = if truth {
+            BooleanBuffer::new_set
+        } else {
+            BooleanBuffer::new_unset
+        };
+        BooleanArray::new(all(self.len()), None)
+    }
+
+    fn between(&self, value: &Num, low: &Num, high: &Num) -> Result<BooleanArray, BadRows> {
+        let value = self.num(value)?;
+        let above = compare(Comparison::GreaterOrEqual, &value, &self.operand(low)?)?;
+        let below = compare(Comparison::LessOrEqual, &value, &self.operand(high)?)?;
+        boolean::and_kleene(&above, &below).map_err(|_| BadRows)
+    }
+
+    fn in_numbers(&self, value: &Num, list: &[f64]) -> Result<BooleanArray, BadRows> {
+        let values = self.num(value)?;
+        let listed = |i: usize| {
+            values
+                .values()
+                .get(i)
+                .is_some_and(|v| list.binary_search_by(|l| l.total_cmp(v)).is_ok())
+        };
+        let found = BooleanBuffer::collect_bool(self.len(), listed);
+        Ok(BooleanArray::new(found, values.nulls().cloned()))
     }
 
     fn among(&self, column: usize, positions: &BTreeSet<usize>) -> Result<BooleanArray, BadRows> {

@@ -235,12 +235,8 @@ impl Printer<'_> {
             Bool::Literal(false) => "FALSE".to_owned(),
             Bool::Column(column) => self.column(*column),
             Bool::Compare(comparison, left, right) => {
-                format!(
-                    "{} {} {}",
-                    self.num(left),
-                    sign(*comparison),
-                    self.num(right)
-                )
+                let sign = sign(*comparison);
+                format!("{} {sign} {}", self.num(left), self.num(right))
             }
             Bool::CompareTexts(comparison, left, right) => {
                 let sign = sign(*comparison);
@@ -287,49 +283,46 @@ impl Printer<'_> {
                 value,
                 list,
                 negated,
-            } => {
-                let days = is_date(value, self.scope);
-                let print = |v: &f64| {
-                    if days {
-                        day_literal(*v as i32)
-                    } else {
-                        literal(*v)
-                    }
-                };
-                let list: Vec<String> = list.iter().map(print).collect();
-                format!(
-                    "{} {}IN ({})",
-                    self.num(value),
-                    not(*negated),
-                    list.join(", ")
-                )
-            }
+            } => self.in_numbers(value, list, not(*negated)),
             Bool::Among {
                 column,
                 positions,
                 negated,
             } => self.among(*column, positions, *negated),
             Bool::IsNull { value, negated } => {
-                let text = match value.as_ref() {
-                    Any::Bool(b) => self.operand(b),
-                    other => self.any(other),
-                };
-                format!("{text} IS {}NULL", not(*negated))
+                format!("{} IS {}NULL", self.argument(value), not(*negated))
             }
             Bool::All(list) => self.join(list, " AND "),
             Bool::Either(list) => self.join(list, " OR "),
-            Bool::Not(inner) => match inner.as_ref() {
-                Bool::InTexts { value: _, list: _ } | Bool::InCodes { value: _, codes: _ } => {
-                    self.membership(inner, "NOT ")
-                }
-                Bool::Matches { value: _, pattern }
-                    if matches!(pattern.kind(), PatternKind::Like { .. }) =>
-                {
-                    self.membership(inner, "NOT ")
-                }
-                inner => format!("NOT {}", self.operand(inner)),
-            },
+            Bool::Not(inner) => self.contrary(inner),
             Bool::Case(case) => self.case(case, Self::bool),
+        }
+    }
+
+    fn in_numbers(&self, value: &Num, list: &[f64], not: &str) -> String {
+        let days = is_date(value, self.scope);
+        let print = |v: &f64| {
+            if days {
+                day_literal(*v as i32)
+            } else {
+                literal(*v)
+            }
+        };
+        let list: Vec<String> = list.iter().map(print).collect();
+        format!("{} {not}IN ({})", self.num(value), list.join(", "))
+    }
+
+    fn contrary(&self, of: &Bool) -> String {
+        match of {
+            Bool::InTexts { value: _, list: _ } | Bool::InCodes { value: _, codes: _ } => {
+                self.membership(of, "NOT ")
+            }
+            Bool::Matches { value: _, pattern }
+                if matches!(pattern.kind(), PatternKind::Like { .. }) =>
+            {
+                self.membership(of, "NOT ")
+            }
+            of => format!("NOT {}", self.operand(of)),
         }
     }
 

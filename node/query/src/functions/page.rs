@@ -55,11 +55,22 @@ values follow from such bounds: `FLOOR(age / 10) * 10`, `WIDTH_BUCKET(bmi, 15, 4
 END`. Every group is answered, also the empty ones, in declared order; several keys give their product, at
 most 10,000 groups. A row outside the list belongs to no group.
 
+**Groups that nobody declared.** If the owner allows it for a text column, a query may group by that column
+itself, alone: `SELECT drug, COUNT(DISTINCT person) AS n FROM visits GROUP BY drug`. The answer then has the
+values that enough people have, found with noise, in the order of their texts; a value that few have is not
+shown at all, and nothing says that there was one. How many people are enough follows from the noise, and
+the preview says it. Of each person at most a declared number of values counts, and values are cut to a
+declared length. Such a release also takes a share of delta, from everybody, whatever it finds. Outputs
+are counts, sums, averages, variances and what follows from them, not quantiles or numbers of
+categories. Numbers just above the threshold are too high on average.
+
 ## Outputs
 
 An output is an aggregate, or an expression over aggregates: `SUM(cost) / COUNT(DISTINCT person)`,
 differences, ROUND, CASE and the like. Such expressions are computed from the noisy numbers, cost nothing,
 and their standard errors follow from those of the parts; an aggregate that is used twice is released once.
+A quotient is best where the number below the line is far above its noise; where it is not, the answer has a
+value and no margin.
 
 `HAVING`, `ORDER BY`, `LIMIT` and `OFFSET` look at noisy numbers. They choose what is shown and in which
 order. Every group is released all the same.

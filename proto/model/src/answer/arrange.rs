@@ -6,6 +6,7 @@
 //! same; this is for readers, and reads noisy values only.
 
 use super::Answer;
+use super::discovered::having as having_key;
 use super::evaluate::{Cell, estimate, holds};
 use super::value::OutputKind;
 
@@ -57,7 +58,6 @@ pub(crate) fn arranged(sites: &[&Answer]) -> Vec<usize> {
         kinds
     };
     let having = arrange(&|a| a.having.as_ref());
-    let having: Vec<&OutputKind> = having.iter().collect();
     let orders: Vec<(Vec<OutputKind>, bool)> = first
         .shape()
         .arrange
@@ -68,13 +68,23 @@ pub(crate) fn arranged(sites: &[&Answer]) -> Vec<usize> {
         .collect();
     let mut rows: Vec<(usize, Vec<f64>)> = Vec::new();
     for cell in cells {
-        let at = Cell { sites, cell };
+        // The number is that of the sites that have the key.
+        let places = having_key(sites, cell);
+        let sites: Vec<&Answer> = places
+            .iter()
+            .filter_map(|p| sites.get(*p).copied())
+            .collect();
+        let at = Cell {
+            sites: &sites,
+            cell,
+        };
         let hidden = sites.iter().any(|s| s.suppressed(cell));
-        if !having.is_empty() && (hidden || !holds(&at, &having)) {
+        let condition = of(&places, &having);
+        if !having.is_empty() && (hidden || !holds(&at, &condition)) {
             continue;
         }
         let rank = |(kinds, descending): &(Vec<OutputKind>, bool)| {
-            let kinds: Vec<&OutputKind> = kinds.iter().collect();
+            let kinds = of(&places, kinds);
             let key = kinds
                 .first()
                 .is_some_and(|k| matches!(k, OutputKind::KeyPosition(_)));
@@ -100,4 +110,8 @@ pub(crate) fn arranged(sites: &[&Answer]) -> Vec<usize> {
     shown
         .take(arrange.limit.map_or(usize::MAX, count))
         .collect()
+}
+
+fn of<'a>(places: &[usize], kinds: &'a [OutputKind]) -> Vec<&'a OutputKind> {
+    places.iter().filter_map(|p| kinds.get(*p)).collect()
 }

@@ -137,7 +137,7 @@ impl Answer {
 }
 
 /// The answers of several institutions with the same discovered labels, so that cell n is the same
-/// key everywhere: the union of what was found. Where a key was not found it is missing, never 0.
+/// key everywhere: the union of what was found. Where a key was not found it is absent, never 0.
 /// Nothing if the keys are declared.
 pub(crate) fn aligned(answers: &[&Answer]) -> Option<Result<Vec<Answer>, InvalidAnswer>> {
     if !answers.iter().any(|a| a.shape.discovered().is_some()) {
@@ -147,6 +147,13 @@ pub(crate) fn aligned(answers: &[&Answer]) -> Option<Result<Vec<Answer>, Invalid
     union.sort();
     union.dedup();
     Some(answers.iter().map(|a| a.spread(&union)).collect())
+}
+
+/// The positions of the answers that have a cell's key: all of them if keys are declared.
+pub(crate) fn having(answers: &[&Answer], cell: usize) -> Vec<usize> {
+    let places = answers.iter().enumerate();
+    let having = places.filter(|(_, answer)| !answer.absent(cell));
+    having.map(|(place, _)| place).collect()
 }
 
 impl Answer {
@@ -182,6 +189,13 @@ impl Answer {
         });
         let hidden = |place: &Option<usize>| place.is_none_or(|cell| self.suppressed(cell));
         let suppressed = places.iter().map(hidden).collect();
-        Answer::with_suppressed(shape, values.collect(), suppressed)
+        let mut answer = Answer::with_suppressed(shape, values.collect(), suppressed)?;
+        answer.absent = places.iter().map(Option::is_none).collect();
+        Ok(answer)
+    }
+
+    /// Whether a cell is the place of a key that only other institutions found.
+    fn absent(&self, cell: usize) -> bool {
+        self.absent.get(cell).copied().unwrap_or(false)
     }
 }

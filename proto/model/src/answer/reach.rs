@@ -148,7 +148,7 @@ pub fn reach(kind: &OutputKind, clip: &dyn Fn(usize) -> f64) -> Option<Reach> {
             products,
             count,
         } => Some(correlation((x, y), *products, *count)),
-        K::Quantile { tree, .. } => Some(quantile(tree)),
+        K::Quantile { tree, share } => Some(quantile(tree, *share)),
         K::Categories { .. } | K::Missing => None,
         K::Coverage { vector, declared } => {
             let share = Term::new(1.0 / (*declared).max(1) as f64, 0);
@@ -200,11 +200,15 @@ fn correlation((x, y): (&Moments, &Moments), products: usize, count: usize) -> R
     Reach::of(Term::new(1.0, 0), slopes)
 }
 
-/// A rank is made up of at most three nodes of each level, and an even spread has n / (high - low)
-/// rows for each unit.
-fn quantile(tree: &Tree) -> Reach {
+/// With R the rows before an edge of a leaf and T all of them, `(1 - share) R - share (T - R)` adds
+/// up whole nodes: on either side at most three of each level, the others are cut finer by the next.
+/// (Of both sides together there are no more than three, but the margin of an answer is that of the
+/// further end of an interval, and so a little wider than its standard deviation says.) An even
+/// spread has n / (high - low) rows for each unit.
+fn quantile(tree: &Tree, share: f64) -> Reach {
     let range = tree.last_edge - tree.first_edge;
-    let slope = Term::new(3f64.sqrt() * range, -1);
+    let weight = share.hypot(1.0 - share);
+    let slope = Term::new(3f64.sqrt() * weight * range, -1);
     let slopes: Vec<(usize, Term)> = tree.levels.iter().map(|v| (*v, slope)).collect();
     let size = tree.lowest.abs().max(tree.highest.abs());
     let mut reach = Reach::of(Term::new(size, 0), slopes);
@@ -231,7 +235,7 @@ fn apply(
             let slopes: Vec<_> = a.scaled(b.size).chain(b.scaled(a.size)).collect();
             Some(Reach::of(a.size.times(b.size), slopes)).filter(|_| a.slack + b.slack == 0.0)
         }
-        F::Divide => divide(&of(0)?, arguments.get(1)?, clip),
+        F::Divide => divide(arguments.first()?, arguments.get(1)?, clip),
         F::Round | F::Floor | F::Ceil => {
             let mut rounded = of(0)?;
             rounded.slack += match (function, arguments.get(1)) {
@@ -266,7 +270,14 @@ fn together(a: &Reach, b: &Reach, join: fn(Term, Term) -> Term) -> Reach {
     }
 }
 
-fn divide(above: &Reach, below: &OutputKind, clip: &dyn Fn(usize) -> f64) -> Option<Reach> {
+fn divide(above: &OutputKind, below: &OutputKind, clip: &dyn Fn(usize) -> f64) -> Option<Reach> {
+    // Over a number of rows what counts is how much one row can add, not one subject: the clip norm
+    // of a sum is that of its rows times the most rows of a subject, which a count's clip norm is.
+    let rows = match below {
+        OutputKind::Count { vector } => clip(*vector).max(1.0),
+        _ => 1.0,
+    };
+    let above = reach(above, &|v| clip(v) / rows).filter(|r| !r.root)?;
     match below {
         OutputKind::Literal(v) if *v != 0.0 => {
             let by = Term::new(1.0 / v.abs(), 0);

@@ -73,17 +73,7 @@ impl Draft<'_> {
                     vector: self.sum(value, bounds, 0.0),
                 }
             }
-            Aggregate::Average(value) => {
-                let bounds = self.bounds(value, output)?;
-                let centred = self.centred(value, bounds);
-                OutputKind::Average {
-                    sum: centred.sum,
-                    count: self.known(&Any::Num(value.clone())),
-                    middle: centred.middle,
-                    lowest: bounds.low,
-                    highest: bounds.high,
-                }
-            }
+            Aggregate::Average(value) => self.average(value, output)?,
             Aggregate::Variance { value, sample } => {
                 let bounds = self.bounds(value, output)?;
                 OutputKind::Variance {
@@ -92,31 +82,8 @@ impl Draft<'_> {
                     sample: *sample,
                 }
             }
-            Aggregate::Covariance { x, y, sample } => {
-                let (x, y) = self.both(x, y);
-                let (a, b) = (self.bounds(&x, output)?, self.bounds(&y, output)?);
-                let (centred_x, centred_y) = (self.centred(&x, a), self.centred(&y, b));
-                OutputKind::Covariance {
-                    x: centred_x,
-                    y: centred_y,
-                    products: self.products((&x, centred_x), (&y, centred_y), output)?,
-                    count: self.pairs(&x, &y),
-                    sample: *sample,
-                }
-            }
-            Aggregate::Correlation { x, y } => {
-                let (x, y) = self.both(x, y);
-                let (a, b) = (self.bounds(&x, output)?, self.bounds(&y, output)?);
-                let moments_x = self.moments(&x, a, output)?;
-                let moments_y = self.moments(&y, b, output)?;
-                let pair = ((&x, moments_x.centred), (&y, moments_y.centred));
-                OutputKind::Correlation {
-                    x: moments_x,
-                    y: moments_y,
-                    products: self.products(pair.0, pair.1, output)?,
-                    count: self.pairs(&x, &y),
-                }
-            }
+            Aggregate::Covariance { x, y, sample } => self.covariance((x, y), *sample, output)?,
+            Aggregate::Correlation { x, y } => self.correlation((x, y), output)?,
             Aggregate::Quantile { value, share } => {
                 let bounds = self.bounds(value, output)?;
                 OutputKind::Quantile {
@@ -124,6 +91,50 @@ impl Draft<'_> {
                     share: *share,
                 }
             }
+        })
+    }
+
+    fn average(&mut self, value: &Num, output: &str) -> Result<OutputKind, Refusal> {
+        let bounds = self.bounds(value, output)?;
+        let centred = self.centred(value, bounds);
+        Ok(OutputKind::Average {
+            sum: centred.sum,
+            count: self.known(&Any::Num(value.clone())),
+            middle: centred.middle,
+            lowest: bounds.low,
+            highest: bounds.high,
+        })
+    }
+
+    fn covariance(
+        &mut self,
+        (x, y): (&Num, &Num),
+        sample: bool,
+        output: &str,
+    ) -> Result<OutputKind, Refusal> {
+        let (x, y) = self.both(x, y);
+        let (a, b) = (self.bounds(&x, output)?, self.bounds(&y, output)?);
+        let (centred_x, centred_y) = (self.centred(&x, a), self.centred(&y, b));
+        Ok(OutputKind::Covariance {
+            x: centred_x,
+            y: centred_y,
+            products: self.products((&x, centred_x), (&y, centred_y), output)?,
+            count: self.pairs(&x, &y),
+            sample,
+        })
+    }
+
+    fn correlation(&mut self, (x, y): (&Num, &Num), output: &str) -> Result<OutputKind, Refusal> {
+        let (x, y) = self.both(x, y);
+        let (a, b) = (self.bounds(&x, output)?, self.bounds(&y, output)?);
+        let moments_x = self.moments(&x, a, output)?;
+        let moments_y = self.moments(&y, b, output)?;
+        let pair = ((&x, moments_x.centred), (&y, moments_y.centred));
+        Ok(OutputKind::Correlation {
+            x: moments_x,
+            y: moments_y,
+            products: self.products(pair.0, pair.1, output)?,
+            count: self.pairs(&x, &y),
         })
     }
 
