@@ -123,6 +123,7 @@ impl PrivatePlan {
         };
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
+        let work = rows_of_one(definition, &drawn.vectors, description);
         let words = limits::tokens(&canonical)?.len() as u64;
         let operators = words.saturating_add(extra_cost(definition, &drawn.vectors));
         let plan = Self {
@@ -141,9 +142,7 @@ impl PrivatePlan {
             reads: definition.columns(),
             most_rows,
             capacity,
-            rows_upper: description
-                .most_subjects()
-                .saturating_mul(definition.relation.work()),
+            rows_upper: description.most_subjects().saturating_mul(work),
             operators,
             canonical,
             shape,
@@ -307,6 +306,17 @@ fn needs(definition: &Definition, vectors: &[Vector], description: &Description)
         }
     }
     needs
+}
+
+/// How many rows of one subject are handled at most: those of the relation, and those of the
+/// further tables that are read only for who is in them.
+fn rows_of_one(definition: &Definition, vectors: &[Vector], description: &Description) -> u64 {
+    let own = definition.relation.needs(&definition.columns());
+    let all = needs(definition, vectors, description);
+    let further = all.keys().filter(|table| !own.contains_key(table));
+    let tables = description.tables();
+    let rows = further.filter_map(|t| tables.get(*t).map(|t| u64::from(t.most_rows_per_subject)));
+    rows.fold(definition.relation.work(), u64::saturating_add)
 }
 
 fn counts_everybody(vectors: &[Vector]) -> bool {
