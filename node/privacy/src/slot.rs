@@ -23,8 +23,9 @@ const NANOS_PER_THOUSAND_PLACES: u64 = 2_000;
 const NANOS_PER_SAMPLE: u64 = 100_000;
 const NANOS_PER_SAMPLE_BIT: u64 = 4_000;
 
-/// Finding and merging one key of one subject, beside its noise.
-const NANOS_PER_KEY: u64 = 3_000;
+/// Finding and merging one key of one subject, beside its noise. Measured with a million keys: 3.2
+/// microseconds to find and 0.9 to merge.
+const NANOS_PER_KEY: u64 = 9_000;
 
 /// The most bytes of a table of keys that are found in the rows.
 const MOST_KEY_BYTES: u64 = 1 << 29;
@@ -255,8 +256,8 @@ mod tests {
         };
         let slot =
             |keys| slot_with_keys(4, &vectors(2, 1024), &work(10_000, 3), &found(keys), STEP);
-        // 140 microseconds of noise and 3 for the rest, 10,000 times, and the 14 of the rest.
-        assert_eq!(slot(10_000), Ok(1_460));
+        // 140 microseconds of noise and 9 for the rest, 10,000 times, and 15 milliseconds besides.
+        assert_eq!(slot(10_000), Ok(1_520));
         assert_eq!(slot(1_000_000), Err(SlotError::TooManyKeys), "too long");
         let mut wide = found(100_000);
         wide.numbers = 1_000;

@@ -21,6 +21,9 @@ const MOST_LABELS: usize = 200;
 /// condition alone, so that the canonical text means the same when it is read again.
 const MOST_WORK: u64 = 200_000;
 
+/// The same for one pattern, of which a query has few.
+const MOST_PATTERN_WORK: u64 = 5_000_000;
+
 /// The condition as a list of labels, if it is one; otherwise the condition.
 pub(super) fn decided(condition: Bool, scope: &Scope) -> Bool {
     match positions(&condition, scope) {
@@ -44,7 +47,14 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
     };
     let work = cost_of_bool(condition, scope).saturating_add(1);
     let count = i32::try_from(values.len()).ok()?;
-    if work.saturating_mul(u64::try_from(count).ok()?) > MOST_WORK {
+    let most = match condition {
+        Bool::Matches {
+            value: _,
+            pattern: _,
+        } => MOST_PATTERN_WORK,
+        _ => MOST_WORK,
+    };
+    if work.saturating_mul(u64::try_from(count).ok()?) > most {
         return None;
     }
     let batch = each(column, count, scope)?;
