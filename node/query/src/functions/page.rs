@@ -53,8 +53,8 @@ A key is a category, a condition, a whole number or a day with declared bounds, 
 values follow from such bounds: `FLOOR(age / 10) * 10`, `WIDTH_BUCKET(bmi, 15, 45, 6)`,
 `EXTRACT(YEAR FROM day)`, `DATE_TRUNC('month', day)`, or `CASE WHEN age < 18 THEN 'child' ELSE 'adult'
 END`. So does a text made of one category: `SUBSTR(dx, 1, 3)` has the groups that it makes of the declared
-labels, in their order, each once. Every group is answered, also the empty ones, in declared order; several keys give their product, at
-most 10,000 groups. A row outside the list belongs to no group.
+labels, in their order, each once. Every group is answered, also the empty ones, in declared order; several
+keys give their product, at most 10,000 groups. A row outside the list belongs to no group.
 
 ## Outputs
 
