@@ -43,7 +43,7 @@ const SIZES: [u16; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// What matching 32 characters costs, in operators, with a small automaton whose states are few
 /// whatever the text. At least twice what is measured.
-const STEADY: u64 = 64;
+const STEADY: u64 = 100;
 
 /// The most kilobytes of such a pattern.
 const MOST_STEADY: u16 = 8;

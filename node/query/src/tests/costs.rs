@@ -53,7 +53,7 @@ fn worst(pattern: &Pattern) -> f64 {
     let letters = ["ab", "abéö中文𝄞", "abc Xéß1", "𝄞𝄢"];
     let texts = letters
         .iter()
-        .flat_map(|l| [32, 1_000].map(|n| random(l, n)));
+        .flat_map(|l| [32, 1_000, 10_000].map(|n| random(l, n)));
     let each = texts.map(|text| {
         let pieces = text.chars().count().div_ceil(32) as f64;
         nanos(|| {
