@@ -37,7 +37,7 @@ pub use grid::{CodeGrid, InvalidCode};
 pub use keys::KeyTally;
 pub use noise::{NoiseError, mock_noise};
 pub use permit::{InvalidPermit, Permit};
-pub use slot::{KeyWork, slot, slot_with_keys};
+pub use slot::{KeyWork, RowWork, slot, slot_with_keys};
 pub use sparse::Sparse;
 pub use tally::{FoldError, Tally};
 pub use vectors::rho_nano;

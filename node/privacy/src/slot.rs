@@ -12,13 +12,20 @@ const NANOS_PER_ROW: u64 = 300;
 /// One operator of the query's expressions on one row.
 const NANOS_PER_OPERATOR: u64 = 10;
 
+/// Taking a row's value for one vector and adding it to the subject's, beside evaluating it.
+const NANOS_PER_VECTOR: u64 = 20;
+
+/// Moving a thousand of the subject's places in a vector to make room for one between them.
+const NANOS_PER_THOUSAND_PLACES: u64 = 2_000;
+
 /// One noise sample of sigma 1, and more for every doubling of sigma (arXiv 2112.05307). Measured
 /// means are 8 to 45 microseconds; single samples took up to five times as long.
 const NANOS_PER_SAMPLE: u64 = 100_000;
 const NANOS_PER_SAMPLE_BIT: u64 = 4_000;
 
-/// Finding and merging one key of one subject, beside its noise.
-const NANOS_PER_KEY: u64 = 3_000;
+/// Finding and merging one key of one subject, beside its noise. Measured with a million keys: 3.2
+/// microseconds to find and 0.9 to merge.
+const NANOS_PER_KEY: u64 = 9_000;
 
 /// The most bytes of a table of keys that are found in the rows.
 const MOST_KEY_BYTES: u64 = 1 << 29;
@@ -47,6 +54,17 @@ pub enum SlotError {
     /// Over [`MOST_VALUES`].
     #[error("the release has more than {MOST_VALUES} numbers: use fewer groups or outputs")]
     TooLarge,
+}
+
+/// What the rows of a plan take: all of it from the plan and declared sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowWork {
+    /// The most rows over all steps: the declared most subjects times the most rows of each.
+    pub rows: u64,
+    /// The most rows of one subject that are added, each to at most one place of a vector.
+    pub most_of_one: u32,
+    /// The operators that are evaluated on each row.
+    pub operators: u64,
 }
 
 /// What finding keys in the rows adds to a plan: all of it from declared sizes.
@@ -82,12 +100,11 @@ impl KeyWork {
 pub fn slot_with_keys(
     cells: usize,
     vectors: &[VectorShape],
-    rows_upper: u64,
-    operators: u64,
+    work: &RowWork,
     keys: &KeyWork,
     step_millis: u64,
 ) -> Result<u64, SlotError> {
-    let rest = slot(cells, vectors, rows_upper, operators, 1)?;
+    let rest = slot(cells, vectors, work, 1)?;
     let millis = keys.millis()?.checked_add(rest);
     match millis.filter(|millis| *millis <= LONGEST_MILLIS) {
         Some(millis) => Ok(millis.next_multiple_of(step_millis.clamp(1, LONGEST_MILLIS))),
@@ -103,13 +120,11 @@ fn sample_nanos(sigma: u64) -> u64 {
 /// The slot of a plan in milliseconds: a multiple of `step_millis`, long enough for nearly every
 /// run.
 ///
-/// `cells` is the number of cells of the answer, `rows_upper` is the declared most subjects times the declared most rows of each, `operators`
-/// the number of operators of the query, evaluated for every row. Nothing here depends on data.
+/// `cells` is the number of cells of the answer. Nothing here depends on data.
 pub fn slot(
     cells: usize,
     vectors: &[VectorShape],
-    rows_upper: u64,
-    operators: u64,
+    work: &RowWork,
     step_millis: u64,
 ) -> Result<u64, SlotError> {
     let lengths: Option<Vec<u64>> = vectors.iter().map(|v| length(v, cells)).collect();
@@ -118,7 +133,7 @@ pub fn slot(
     if values.is_none_or(|values| values > MOST_VALUES) {
         return Err(SlotError::TooLarge);
     }
-    let nanos = worst_nanos(&lengths, vectors, rows_upper, operators).ok_or(SlotError::TooLong)?;
+    let nanos = worst_nanos(&lengths, vectors, work).ok_or(SlotError::TooLong)?;
     let millis = nanos.div_ceil(1_000_000);
     if millis > LONGEST_MILLIS {
         return Err(SlotError::TooLong);
@@ -130,16 +145,20 @@ fn length(vector: &VectorShape, cells: usize) -> Option<u64> {
     u64::try_from(vector.length(cells)?).ok()
 }
 
-fn worst_nanos(
-    lengths: &[u64],
-    vectors: &[VectorShape],
-    rows_upper: u64,
-    operators: u64,
-) -> Option<u64> {
-    let row = operators
-        .checked_mul(NANOS_PER_OPERATOR)?
-        .checked_add(NANOS_PER_ROW)?;
-    let rows = rows_upper.checked_mul(row)?;
+/// Adding one row to a vector of this length: a subject's places are kept in order.
+fn added_nanos(length: u64, most_of_one: u32) -> Option<u64> {
+    let places = length.min(most_of_one.into());
+    let moved = places.checked_mul(NANOS_PER_THOUSAND_PLACES)?;
+    moved.div_ceil(1_000).checked_add(NANOS_PER_VECTOR)
+}
+
+fn worst_nanos(lengths: &[u64], vectors: &[VectorShape], work: &RowWork) -> Option<u64> {
+    let operators = work.operators.checked_mul(NANOS_PER_OPERATOR)?;
+    let added = lengths.iter().try_fold(0u64, |sum, length| {
+        sum.checked_add(added_nanos(*length, work.most_of_one)?)
+    })?;
+    let row = operators.checked_add(NANOS_PER_ROW)?.checked_add(added)?;
+    let rows = work.rows.checked_mul(row)?;
     let noise = vectors
         .iter()
         .zip(lengths)
@@ -168,17 +187,25 @@ mod tests {
         vec![vector; count]
     }
 
+    fn work(rows: u64, operators: u64) -> RowWork {
+        RowWork {
+            rows,
+            most_of_one: 5,
+            operators,
+        }
+    }
+
     #[test]
     fn a_small_study_has_a_slot_of_one_or_two_steps() {
         // Two vectors in four cells, 2,000 people with at most five rows.
-        assert_eq!(slot(4, &vectors(2, 11_449), 10_000, 3, STEP), Ok(20));
-        assert_eq!(slot(4, &vectors(2, 11_449), 30_000, 3, STEP), Ok(40));
+        assert_eq!(slot(4, &vectors(2, 11_449), &work(10_000, 3), STEP), Ok(20));
+        assert_eq!(slot(4, &vectors(2, 11_449), &work(30_000, 3), STEP), Ok(40));
     }
 
     #[test]
     fn plans_whose_worst_case_is_over_the_limits_are_refused() {
         let refused = |cells, count, rows, operators| {
-            slot(cells, &vectors(count, 1), rows, operators, STEP).unwrap_err()
+            slot(cells, &vectors(count, 1), &work(rows, operators), STEP).unwrap_err()
         };
         assert_eq!(refused(100_001, 1, 1, 1), SlotError::TooLarge);
         assert_eq!(refused(10_000, 11, 1, 1), SlotError::TooLarge);
@@ -188,28 +215,51 @@ mod tests {
     }
 
     #[test]
+    fn every_vector_and_its_places_take_time_on_every_row() {
+        let slot = |count, most_of_one| {
+            let work = RowWork {
+                most_of_one,
+                ..work(1_000_000, 0)
+            };
+            slot(1_000, &vectors(count, 1), &work, 1).unwrap()
+        };
+        // 1,000 samples of 0.1 milliseconds each beside.
+        assert_eq!(slot(2, 1) - slot(1, 1), 100 + 22);
+        assert_eq!(slot(2, 500) - slot(1, 500), 100 + 20 + 1_000);
+        assert_eq!(
+            slot(2, 9_999) - slot(2, 1_000),
+            0,
+            "no more places than numbers"
+        );
+    }
+
+    #[test]
     fn parts_count_as_numbers_and_what_is_of_the_whole_release_counts_once() {
         let mut tree = vectors(1, 1);
         tree[0].parts = 256;
-        assert_eq!(slot(391, &tree, 1, 1, STEP), Err(SlotError::TooLarge));
-        let one = slot(1, &tree, 1, 1, STEP).unwrap();
+        assert_eq!(
+            slot(391, &tree, &work(1, 1), STEP),
+            Err(SlotError::TooLarge)
+        );
+        let one = slot(1, &tree, &work(1, 1), STEP).unwrap();
         tree[0].grouped = false;
-        assert_eq!(slot(391, &tree, 1, 1, STEP), Ok(one));
+        assert_eq!(slot(391, &tree, &work(1, 1), STEP), Ok(one));
     }
 
     #[test]
     fn keys_in_the_rows_take_the_time_of_as_many_as_there_could_be() {
-        let work = |keys| KeyWork {
+        let found = |keys| KeyWork {
             keys,
             gate_sigma: 1024,
             label_bytes: 160,
             numbers: 2,
         };
-        let slot = |keys| slot_with_keys(4, &vectors(2, 1024), 10_000, 3, &work(keys), STEP);
-        // 140 microseconds of noise and 3 for the rest, 10,000 times, and the 14 of the rest.
-        assert_eq!(slot(10_000), Ok(1_460));
+        let slot =
+            |keys| slot_with_keys(4, &vectors(2, 1024), &work(10_000, 3), &found(keys), STEP);
+        // 140 microseconds of noise and 9 for the rest, 10,000 times, and 15 milliseconds besides.
+        assert_eq!(slot(10_000), Ok(1_520));
         assert_eq!(slot(1_000_000), Err(SlotError::TooManyKeys), "too long");
-        let mut wide = work(100_000);
+        let mut wide = found(100_000);
         wide.numbers = 1_000;
         assert_eq!(
             wide.millis(),
@@ -221,8 +271,11 @@ mod tests {
 
     #[test]
     fn a_step_of_zero_or_of_hours_is_no_fault() {
-        assert_eq!(slot(1, &vectors(1, 1), 1, 1, 0), Ok(11));
-        assert_eq!(slot(1, &vectors(1, 1), 1, 1, u64::MAX), Ok(LONGEST_MILLIS));
+        assert_eq!(slot(1, &vectors(1, 1), &work(1, 1), 0), Ok(11));
+        assert_eq!(
+            slot(1, &vectors(1, 1), &work(1, 1), u64::MAX),
+            Ok(LONGEST_MILLIS)
+        );
     }
 
     proptest! {
@@ -230,11 +283,14 @@ mod tests {
         fn a_slot_is_a_multiple_of_the_step_and_never_shorter_for_more_work(
             cells in 1usize..2_000, count in 1usize..8, rows in 0u64..10_000_000,
             operators in 0u64..100, sigma in 1u64.., step in 1u64..100,
-            more in (0usize..50, 0u64..1_000, 0u64..5),
+            more in (0usize..50, 0u64..1_000, 0u64..5, 0u32..100),
         ) {
-            let less = slot(cells, &vectors(count, sigma), rows, operators, step);
+            let less = slot(cells, &vectors(count, sigma), &work(rows, operators), step);
             let more = slot(
-                cells + more.0, &vectors(count, sigma), rows + more.1, operators + more.2, step,
+                cells + more.0,
+                &vectors(count, sigma),
+                &RowWork { most_of_one: 5 + more.3, ..work(rows + more.1, operators + more.2) },
+                step,
             );
             if let (Ok(less), Ok(more)) = (less, more) {
                 prop_assert!(less > 0 && less % step == 0 && less <= more);

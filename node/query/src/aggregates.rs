@@ -149,6 +149,14 @@ pub(crate) static AGGREGATES: &[AggregateRow] = &[
     },
 ];
 
+/// Names that sum up rows in other languages, and that this one does not have for a release.
+static OTHERS: [&str; 4] = ["MIN", "MAX", "STRING_AGG", "ARRAY_AGG"];
+
+/// Whether a function sums up rows, here or in other languages. The name is in capitals.
+pub(crate) fn is_aggregate(name: &str) -> bool {
+    AGGREGATES.iter().any(|a| a.names.contains(&name)) || OTHERS.contains(&name)
+}
+
 /// The section of the page of the language about aggregates, in Markdown.
 #[must_use]
 pub fn aggregates_page() -> String {

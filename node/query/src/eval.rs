@@ -189,6 +189,16 @@ fn add_key(cells: &mut [u32], key: &KeyColumn, row: &Row<'_>) -> Result<(), BadR
                 put(i, u32::try_from(*code).ok().filter(|_| codes.is_valid(i)));
             }
         }
+        KeyKind::Coded(column, places) => {
+            let codes = row.batch.column(*column)?;
+            let codes = codes.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
+            let (missing, places) = places.split_last().ok_or(BadRows)?;
+            for (i, code) in codes.values().iter().enumerate() {
+                let known = usize::try_from(*code).ok().filter(|_| codes.is_valid(i));
+                let place = known.map_or(*missing, |code| places.get(code).copied().flatten());
+                put(i, place);
+            }
+        }
         KeyKind::Integer(column, lowest) => {
             let numbers = row.batch.column(*column)?;
             let numbers = numbers.as_primitive_opt::<Float64Type>().ok_or(BadRows)?;

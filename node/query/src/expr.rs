@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 pub(crate) use bounds::{Extent, Interval, interval, longest};
 pub(crate) use call::Call;
 pub(crate) use codes::Codes;
-pub(crate) use cost::{cost_of_any, cost_of_bool, cost_of_num};
+pub(crate) use cost::{cost_of_any, cost_of_bool, cost_of_copy, cost_of_num};
 pub(crate) use kind::{Same, is_date, same};
 pub(crate) use missing::{Mask, known_from, mask};
 pub(crate) use pattern::MOST_CHARACTERS as MOST_PATTERN_CHARACTERS;

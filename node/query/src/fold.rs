@@ -57,7 +57,7 @@ pub(crate) trait Sink {
     /// belongs to the n-th of `keys`.
     fn take(&mut self, subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError>;
 
-    /// Asked before every batch: an error if the rest is not wanted any more.
+    /// Asked before every chunk and every batch: an error if the rest is not wanted any more.
     fn go_on(&self) -> Result<(), FoldError> {
         Ok(())
     }
@@ -281,6 +281,8 @@ pub(crate) fn walk<S: Sink>(
         let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));
         let mut piece = reader.piece(u64::from(*from), end)?;
         while let Some(chunk) = piece.chunk(chunk_rows) {
+            // Also here: many chunks may give the relation no row.
+            walk.sink.go_on()?;
             if plan.counts_everybody() {
                 walk.waiting = source::subjects(&chunk).into();
             }
@@ -359,7 +361,7 @@ impl Contributions {
     }
 
     /// As [`Contributions::fold`], and gives up with [`FoldError::Late`] once `stop` says so, which
-    /// is asked before each batch by every thread. What it says has to follow from public values
+    /// is asked before each chunk and batch by every thread. What it says has to follow from public values
     /// and the time alone.
     pub fn fold_until(
         self,

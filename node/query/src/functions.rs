@@ -5,7 +5,6 @@
 //! masks, cost, the page of the language) reads the table. No function can fail: what has no
 //! result is missing.
 
-mod aggregates;
 mod casts;
 mod choice;
 mod days;
@@ -19,7 +18,6 @@ use std::fmt;
 
 use crate::expr::{Extent, Interval};
 
-pub(crate) use aggregates::is_aggregate;
 pub(crate) use casts::cast;
 pub use page::page;
 

@@ -16,6 +16,7 @@ mod join;
 pub(crate) mod keys;
 mod labels;
 mod outputs;
+mod parts;
 mod person;
 mod relation;
 mod released;

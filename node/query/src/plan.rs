@@ -4,18 +4,18 @@
 mod noise;
 mod vectors;
 mod warnings;
+mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::answer::{Discovered, Key, Shape, VectorShape};
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Description, Domain, TextKeys};
-use obscura_privacy::{KeyWork, capacity};
+use obscura_privacy::{KeyWork, RowWork, capacity};
 
-use crate::expr::{Bool, Mask, Num, cost_of_any, cost_of_bool, cost_of_num};
-use crate::limits;
+use crate::expr::{Bool, Num};
 use crate::lower::keys;
 use crate::query::{Definition, KeyDefinition, KeyValue, ValidatedQuery};
 use crate::refusal::Refusal;
@@ -54,6 +54,8 @@ pub(crate) enum KeyKind {
     Category(usize),
     /// A column's value minus this.
     Integer(usize, i64),
+    /// By the stored code of a column; last of a missing one. Nothing is no group.
+    Coded(usize, Vec<Option<u32>>),
     /// The place of the value in this list, which ascends.
     Listed(Num, Vec<(f64, u32)>),
 }
@@ -73,8 +75,7 @@ pub struct PrivatePlan {
     needs: Needs,
     most_rows: u32,
     capacity: u64,
-    rows_upper: u64,
-    operators: u64,
+    work: RowWork,
     shape: Shape,
     price: Rho,
     warnings: Vec<String>,
@@ -123,8 +124,7 @@ impl PrivatePlan {
         };
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
-        let words = limits::tokens(&canonical)?.len() as u64;
-        let operators = words.saturating_add(extra_cost(definition, &drawn.vectors));
+        let work = work::of_rows(definition, &drawn.vectors, description, &canonical)?;
         let plan = Self {
             description: description.digest(),
             filter: definition.filter.clone(),
@@ -141,10 +141,7 @@ impl PrivatePlan {
             reads: definition.columns(),
             most_rows,
             capacity,
-            rows_upper: description
-                .most_subjects()
-                .saturating_mul(definition.relation.work()),
-            operators,
+            work,
             canonical,
             shape,
             price,
@@ -171,25 +168,18 @@ impl PrivatePlan {
     pub fn slot(&self, step_millis: u64) -> Result<u64, Refusal> {
         let cells = self.shape.cells();
         if let Some((_, keys)) = &self.found {
-            let work = self.key_work(keys)?;
+            let keys = self.key_work(keys)?;
             return obscura_privacy::slot_with_keys(
                 cells,
                 &self.shape.vectors,
-                self.rows_upper,
-                self.operators,
-                &work,
+                &self.work,
+                &keys,
                 step_millis,
             )
             .map_err(|e| Refusal::new(e.to_string()));
         }
-        obscura_privacy::slot(
-            cells,
-            &self.shape.vectors,
-            self.rows_upper,
-            self.operators,
-            step_millis,
-        )
-        .map_err(|e| Refusal::new(e.to_string()))
+        obscura_privacy::slot(cells, &self.shape.vectors, &self.work, step_millis)
+            .map_err(|e| Refusal::new(e.to_string()))
     }
 
     /// What finding keys takes at most: everybody may have keys that nobody else has.
@@ -313,40 +303,6 @@ fn counts_everybody(vectors: &[Vector]) -> bool {
     vectors.iter().any(|v| v.quantity == Quantity::Everybody)
 }
 
-/// What the expressions cost on each row beyond their words and signs.
-fn extra_cost(definition: &Definition, vectors: &[Vector]) -> u64 {
-    let scope = &definition.scope;
-    let of = |vector: &Vector| match &vector.quantity {
-        Quantity::Rows(Mask::Expression(value)) => cost_of_any(value, scope),
-        Quantity::Rows(Mask::Everything | Mask::Columns(_))
-        | Quantity::Subjects
-        | Quantity::Present(_)
-        | Quantity::Everybody => 0,
-        Quantity::Sum {
-            value,
-            low: _,
-            high: _,
-            middle: _,
-        }
-        | Quantity::Leaf {
-            value,
-            first_edge: _,
-            width: _,
-            leaves: _,
-            together: _,
-        } => cost_of_num(value, scope),
-        Quantity::Cut(conditions) => conditions
-            .iter()
-            .map(|c| cost_of_bool(c, scope))
-            .fold(0, u64::saturating_add),
-    };
-    let filter = definition.filter.as_ref();
-    let filter = filter.map_or(0, |f| cost_of_bool(f, scope));
-    let keys = definition.keys.iter().map(|key| key.value.cost(scope));
-    let keyed = keys.fold(filter, u64::saturating_add);
-    vectors.iter().map(of).fold(keyed, u64::saturating_add)
-}
-
 fn key(key: &KeyDefinition, gate: Option<usize>) -> Key {
     let discovered = |(gate, keys): (usize, TextKeys)| {
         let TextKeys {
@@ -402,6 +358,16 @@ fn key_column(key: &KeyDefinition, scope: &Scope) -> Option<KeyColumn> {
                 Some((column, lowest)) => KeyKind::Integer(column, lowest),
                 None => listed(value.clone(), values),
             }
+        }
+        KeyValue::Made {
+            value: _,
+            column,
+            texts,
+        } => {
+            // At most as many as cells, far below 32 bits.
+            let places: BTreeMap<&String, u32> = key.labels.iter().zip(0u32..).collect();
+            let place = |text: &Option<String>| places.get(text.as_ref()?).copied();
+            KeyKind::Coded(*column, texts.iter().map(place).collect())
         }
         KeyValue::Texts(case) => {
             let numbers: Vec<f64> = (0..key.labels.len()).map(|i| i as f64).collect();

@@ -16,6 +16,7 @@
 //! join of two sides that both have several. Rows that are stored beyond the declared maximum are
 //! read and filtered, and cut before they meet another side with several.
 
+mod cost;
 mod eval;
 mod person;
 mod print;

@@ -1,6 +1,8 @@
 //! Claims about the language, evaluation and ingest, on the fixtures below.
 
 mod answers;
+mod costs;
+mod coverage;
 mod functions;
 mod ingest;
 mod keys;

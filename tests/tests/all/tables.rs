@@ -97,3 +97,60 @@ async fn a_dataset_of_several_tables_is_ingested_and_answered_and_its_damage_is_
     );
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coverage_is_of_everybody_in_the_dataset_whichever_table_is_asked() {
+    let cluster = Cluster::builder()
+        .site(visits(50, 2, 1))
+        .limit(100.0)
+        .build()
+        .await
+        .unwrap();
+    let here = &cluster.sites[0];
+    // 30 people, 25 with stays of whom 10 are among them, 45 together.
+    let people: String = (0..30).map(|p| format!("p{p},{}\n", p % 2)).collect();
+    let stays: String = (40..90)
+        .map(|s| format!("p{},{}\n", s / 2, s % 90))
+        .collect();
+    let import = here.folder.join("import");
+    std::fs::write(import.join("people.csv"), format!("person,grp\n{people}")).unwrap();
+    std::fs::write(import.join("stays.csv"), format!("person,cost\n{stays}")).unwrap();
+    let owner = here.owner_client().await.unwrap();
+    owner.add_dataset(TABLES).await.unwrap();
+
+    let asked = [
+        ("people", "SELECT COUNT(*) AS n FROM people", 30.0),
+        ("stays", "SELECT COUNT(*) AS n FROM stays", 50.0),
+        (
+            "both",
+            "SELECT COUNT(DISTINCT person) AS n FROM people JOIN stays USING (person)",
+            10.0,
+        ),
+        (
+            "per-person",
+            "SELECT COUNT(*) AS n FROM people LEFT JOIN (SELECT person, SUM(cost) AS total \
+             FROM stays GROUP BY person) AS t USING (person) WHERE total IS NULL",
+            20.0,
+        ),
+    ];
+    let asks = asked.map(|(name, sql, _)| {
+        let mut ask = ask(name, sql, 4_000_000_000);
+        ask.options.coverage = true;
+        ask
+    });
+    let ada = cluster.client("ada").await.unwrap();
+    let study = cluster.approved(&ada, &asks).await.unwrap();
+    let site = here.institution().unwrap().name;
+    for (name, sql, rows) in asked {
+        let name = release_name(name).unwrap();
+        let release = ada.release(&study, &site, &name, 1).await.unwrap();
+        let answer = &release.release().answer;
+        // Both within six standard deviations of their noise, of which a margin is two.
+        let [found, coverage] = [0, 1].map(|output| answer.estimate(output, 0).unwrap());
+        let off = (found.value - rows).abs();
+        assert!(off < 3.0 * found.margin + 0.1, "{sql}: {off}");
+        let people = coverage.value * 50.0;
+        assert!((people - 45.0).abs() < 4.0, "{sql}: {people}");
+    }
+    cluster.stop().await;
+}

@@ -1,6 +1,8 @@
 //! What an expression costs on one row beyond the words and signs of its text, in operators. A
 //! function of the form and of declared lengths.
 
+use obscura_model::schema::Domain;
+
 use super::{Any, Bool, Call, Case, Num, Text, longest};
 use crate::scope::Scope;
 
@@ -84,6 +86,18 @@ pub(crate) fn cost_of_bool(value: &Bool, scope: &Scope) -> u64 {
         Bool::All(list) | Bool::Either(list) => sum(list.iter().map(|b| cost_of_bool(b, scope))),
         Bool::Not(inner) => cost_of_bool(inner, scope),
         Bool::Case(case) => of_case(case, scope, cost_of_bool),
+    }
+}
+
+/// What copying one value costs.
+pub(crate) fn cost_of_copy(domain: &Domain) -> u64 {
+    match domain {
+        Domain::Text { most_characters } => pieces(*most_characters).saturating_add(1),
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Category { .. }
+        | Domain::Boolean
+        | Domain::Date { .. } => 1,
     }
 }
 

@@ -1,5 +1,10 @@
 //! Patterns that texts may match: LIKE and regular expressions, always literal, compiled when the
 //! query is checked. Matching takes a time that is linear in the text (no backtracking).
+//!
+//! How steep depends on whether the text can bring about many different sets of places in the
+//! pattern at once. After an open beginning, letters alone cannot: the set follows from the longest
+//! end of the text that the pattern has somewhere (Aho and Corasick 1975). A sequence that begins
+//! where the text does is at one place at a time. `%a____` can be at any set of its places.
 
 use std::fmt;
 
@@ -33,9 +38,21 @@ pub(crate) enum PatternError {
 /// The most characters of a pattern.
 pub(crate) const MOST_CHARACTERS: usize = 1_000;
 
-/// Compiled sizes in bytes, smallest first, each with what matching 32 characters costs in
-/// operators. The largest is the limit.
-const SIZES: [(usize, u64); 4] = [(4 << 10, 8), (16 << 10, 16), (32 << 10, 32), (64 << 10, 64)];
+/// Compiled sizes in kilobytes, smallest first. The largest is the limit.
+const SIZES: [u16; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// What matching 32 characters costs, in operators, with a small automaton whose states are few
+/// whatever the text. At least twice what is measured.
+const STEADY: u64 = 100;
+
+/// The most kilobytes of such a pattern.
+const MOST_STEADY: u16 = 8;
+
+/// The same where the text can make the automaton's states too many to keep, so that it is
+/// followed state by state: once, and for each kilobyte. At least twice what is measured on the
+/// worst texts.
+const FOLLOWED: u64 = 2_000;
+const FOLLOWED_KILOBYTE: u64 = 1_000;
 
 /// The cache of the lazy automaton, in bytes. Beyond it matching goes on, more slowly.
 const CACHE: usize = 1 << 20;
@@ -82,16 +99,27 @@ impl Pattern {
             PatternKind::Regex { ignore_case } => (source.to_owned(), ignore_case),
         };
         let like = matches!(kind, PatternKind::Like { .. });
-        for (size, cost) in SIZES {
+        let steady = match kind {
+            PatternKind::Like {
+                ignore_case: _,
+                escape,
+            } => is_steady_like(source, escape),
+            PatternKind::Regex { ignore_case: _ } => is_steady_regex(source),
+        };
+        for size in SIZES {
             let built = RegexBuilder::new(&expression)
                 .case_insensitive(ignore_case)
                 .dot_matches_new_line(like)
                 .nest_limit(MOST_NESTING)
-                .size_limit(size)
+                .size_limit(usize::from(size) << 10)
                 .dfa_size_limit(CACHE)
                 .build();
             match built {
                 Ok(regex) => {
+                    let cost = match steady && size <= MOST_STEADY {
+                        true => STEADY,
+                        false => FOLLOWED + FOLLOWED_KILOBYTE * u64::from(size),
+                    };
                     return Ok(Self {
                         kind,
                         source: source.to_owned(),
@@ -155,6 +183,57 @@ fn of_like(source: &str, escape: Option<char>) -> Result<String, PatternError> {
     }
     expression.push_str(r"\z");
     Ok(expression)
+}
+
+/// Whether no `_` comes after a `%`.
+fn is_steady_like(source: &str, escape: Option<char>) -> bool {
+    let mut characters = source.chars();
+    let mut open = false;
+    while let Some(c) = characters.next() {
+        if Some(c) == escape {
+            characters.next();
+        } else if c == '%' {
+            open = true;
+        } else if c == '_' && open {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether an expression is made of letters and alternatives of them, or is one sequence of single
+/// characters that begins where the text does.
+fn is_steady_regex(source: &str) -> bool {
+    let (rooted, rest) = match source.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, source),
+    };
+    let rest = rest.strip_suffix('$').unwrap_or(rest);
+    let mut characters = rest.chars().peekable();
+    let (mut choices, mut classes) = (false, false);
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => match characters.next() {
+                Some(c) if c.is_ascii_punctuation() && !matches!(c, '<' | '>') => {}
+                Some('d' | 'D' | 's' | 'S' | 'w' | 'W') => classes = true,
+                _ => return false,
+            },
+            '|' | ')' => choices = true,
+            '(' if characters.peek() != Some(&'?') => choices = true,
+            '.' => classes = true,
+            '[' => {
+                classes = true;
+                // A class within a class, or an escape, is not looked into.
+                let end = characters.by_ref().find(|c| matches!(c, '[' | '\\' | ']'));
+                if end != Some(']') {
+                    return false;
+                }
+            }
+            '*' | '+' | '?' | '{' | '}' | '^' | '$' | '(' | ']' => return false,
+            _ => {}
+        }
+    }
+    !classes || (rooted && !choices)
 }
 
 /// Whether a class by Unicode property is asked for. Which of them exist depends on how the

@@ -52,8 +52,9 @@ mean more noise, so bring a table to one row per person first where the question
 A key is a category, a condition, a whole number or a day with declared bounds, or an expression whose
 values follow from such bounds: `FLOOR(age / 10) * 10`, `WIDTH_BUCKET(bmi, 15, 45, 6)`,
 `EXTRACT(YEAR FROM day)`, `DATE_TRUNC('month', day)`, or `CASE WHEN age < 18 THEN 'child' ELSE 'adult'
-END`. Every group is answered, also the empty ones, in declared order; several keys give their product, at
-most 10,000 groups. A row outside the list belongs to no group.
+END`. So does a text made of one category: `SUBSTR(dx, 1, 3)` has the groups that it makes of the declared
+labels, in their order, each once. Every group is answered, also the empty ones, in declared order; several
+keys give their product, at most 10,000 groups. A row outside the list belongs to no group.
 
 **Groups that nobody declared.** If the owner allows it for a text column, a query may group by that column
 itself, alone: `SELECT drug, COUNT(DISTINCT person) AS n FROM visits GROUP BY drug`. The answer then has the

@@ -183,7 +183,7 @@ pub(super) fn never(name: &str) -> Option<&'static str> {
 
 /// Whether a function sums up rows.
 pub(super) fn is_aggregate(name: &str) -> bool {
-    crate::functions::is_aggregate(name)
+    crate::aggregates::is_aggregate(name)
 }
 
 /// For an aggregate inside an expression.

@@ -16,6 +16,7 @@ use sqlparser::ast::{CaseWhen, Expr, GroupByExpr, SelectItem, Value, ValueWithSp
 use sqlparser::keywords::Keyword;
 
 use super::arrange::whole;
+use super::labels::made;
 use super::{Lowering, absent, means, not_part, place};
 use crate::batch::Batch;
 use crate::eval::Row;
@@ -176,6 +177,9 @@ impl Lowering<'_> {
                     _ => "this expression".to_owned(),
                 })),
             },
+            Any::Text(value) => {
+                made(value, &self.scope).ok_or_else(|| unlisted("this expression".to_owned()))
+            }
             Any::Bool(condition) => Ok(KeyValue::Truth(condition)),
             Any::Num(value) | Any::Date(value) => match values(&value, &self.scope) {
                 Some(values) if !values.is_empty() && values.len() as u64 <= MOST_CELLS => {
@@ -254,16 +258,21 @@ fn labels(value: &KeyValue, scope: &Scope) -> Vec<String> {
             values.iter().map(label).collect()
         }
         KeyValue::Texts(case) => {
-            let mut labels: Vec<String> = Vec::new();
             let results = case.arms.iter().map(|(_, r)| r);
-            for result in results.chain(case.otherwise.as_deref()) {
-                if !labels.contains(result) {
-                    labels.push(result.clone());
-                }
-            }
-            labels
+            each_once(results.chain(case.otherwise.as_deref()))
         }
+        KeyValue::Made {
+            value: _,
+            column: _,
+            texts,
+        } => each_once(texts.iter().flatten()),
     }
+}
+
+/// In the order of their first appearance.
+fn each_once<'t>(texts: impl Iterator<Item = &'t String>) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    texts.filter(|t| known.insert(*t)).cloned().collect()
 }
 
 /// The values that a number can have, in declared order, or nothing if that is no short list.

@@ -1,5 +1,6 @@
 //! Conditions on one category alone are decided for each of its labels when the query is checked,
-//! and become a list of labels: `LOWER(dx) LIKE 'e11%'` is `dx IN ('E11.0', 'E11.9')`.
+//! and become a list of labels: `LOWER(dx) LIKE 'e11%'` is `dx IN ('E11.0', 'E11.9')`. In the same
+//! way a text made of one category has a finite domain.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use obscura_model::schema::Domain;
 
 use crate::batch::Batch;
 use crate::eval::Row;
-use crate::expr::{Bool, cost_of_bool};
+use crate::expr::{Any, Bool, Text, cost_of_any, cost_of_bool};
+use crate::query::KeyValue;
 use crate::scope::Scope;
 
 /// The most labels that a condition is written out as.
@@ -18,6 +20,9 @@ const MOST_LABELS: usize = 200;
 /// The most work, in operators on labels. What is more stays as it was written. Depends on the
 /// condition alone, so that the canonical text means the same when it is read again.
 const MOST_WORK: u64 = 200_000;
+
+/// The same for one pattern, of which a query has few.
+const MOST_PATTERN_WORK: u64 = 5_000_000;
 
 /// The condition as a list of labels, if it is one; otherwise the condition.
 pub(super) fn decided(condition: Bool, scope: &Scope) -> Bool {
@@ -42,18 +47,17 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
     };
     let work = cost_of_bool(condition, scope).saturating_add(1);
     let count = i32::try_from(values.len()).ok()?;
-    if work.saturating_mul(u64::try_from(count).ok()?) > MOST_WORK {
+    let most = match condition {
+        Bool::Matches {
+            value: _,
+            pattern: _,
+        } => MOST_PATTERN_WORK,
+        _ => MOST_WORK,
+    };
+    if work.saturating_mul(u64::try_from(count).ok()?) > most {
         return None;
     }
-    // Each label once, and a missing value.
-    let codes: Int32Array = (0..count).map(Some).chain([None]).collect();
-    let rows = u32::try_from(count).ok()?.checked_add(1)?;
-    let mut arrays: Vec<Option<ArrayRef>> = vec![None; scope.columns().len()];
-    *arrays.get_mut(column)? = Some(Arc::new(codes));
-    let batch = Batch {
-        subjects: UInt32Array::from_iter_values(0..rows),
-        columns: arrays,
-    };
+    let batch = each(column, count, scope)?;
     let found = Row { batch: &batch }.bool(condition).ok()?;
     // A list is TRUE or FALSE for every label, and missing where the category is.
     let last = values.len();
@@ -70,6 +74,45 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
             positions,
             negated,
         })
+}
+
+/// Each of so many labels of a column once, and a missing value.
+fn each(column: usize, labels: i32, scope: &Scope) -> Option<Batch> {
+    let codes: Int32Array = (0..labels).map(Some).chain([None]).collect();
+    let rows = u32::try_from(labels).ok()?.checked_add(1)?;
+    let mut arrays: Vec<Option<ArrayRef>> = vec![None; scope.columns().len()];
+    *arrays.get_mut(column)? = Some(Arc::new(codes));
+    Some(Batch {
+        subjects: UInt32Array::from_iter_values(0..rows),
+        columns: arrays,
+    })
+}
+
+/// A text made of one category as a key: found by evaluating it for each label.
+pub(super) fn made(value: Text, scope: &Scope) -> Option<KeyValue> {
+    let mut columns = BTreeSet::new();
+    value.columns(&mut columns);
+    let mut columns = columns.into_iter();
+    let (Some(column), None) = (columns.next(), columns.next()) else {
+        return None;
+    };
+    let Domain::Category { values, other: _ } = &scope.get(column)?.domain else {
+        return None;
+    };
+    let any = Any::Text(value.clone());
+    let work = cost_of_any(&any, scope).saturating_add(1);
+    let count = i32::try_from(values.len()).ok()?;
+    if work.saturating_mul(u64::try_from(count).ok()?) > MOST_WORK {
+        return None;
+    }
+    let batch = each(column, count, scope)?;
+    let found = Row { batch: &batch }.text(&value).ok()?;
+    let texts: Vec<Option<String>> = found.iter().map(|t| t.map(str::to_owned)).collect();
+    texts.iter().any(Option::is_some).then_some(KeyValue::Made {
+        value,
+        column,
+        texts,
+    })
 }
 
 /// Whether a condition is one that texts may be part of, and not a combination of others.

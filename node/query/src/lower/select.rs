@@ -1,6 +1,6 @@
 //! The one SELECT: its clauses, its group keys, its outputs.
 
-use sqlparser::ast::{Query, Select, SelectFlavor, SetExpr, Statement};
+use sqlparser::ast::{Query, Select, SetExpr, Statement};
 
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Description;
@@ -8,6 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
 
 use super::arrange::Clauses;
+use super::parts::Parts;
 use super::released::Names;
 use super::{Lowering, absent, body_place};
 use crate::places::Places;
@@ -94,57 +95,18 @@ impl Lowering<'_> {
     }
 
     fn select(&mut self, select: &Select, clauses: &Clauses<'_>) -> Result<Definition, Refusal> {
-        let at = select.select_token.0.span.start;
-        let Select {
-            select_token: _,
-            optimizer_hints,
-            distinct,
-            select_modifiers,
-            top,
-            top_before_distinct,
+        let start = select.select_token.0.span.start;
+        let Parts {
+            at,
             projection,
-            exclude,
-            into,
             from,
-            lateral_views,
-            prewhere,
             selection,
-            connect_by,
             group_by,
-            cluster_by,
-            distribute_by,
-            sort_by,
             // Among the clauses.
             having: _,
-            named_window,
-            qualify,
-            window_before_qualify,
-            value_table_mode,
-            flavor,
-        } = select;
-        absent(optimizer_hints.is_empty(), at, "a hint")?;
-        let of = |keyword: Keyword| self.at(&[keyword], at);
-        absent(distinct.is_none(), of(Keyword::DISTINCT), "SELECT DISTINCT")?;
-        absent(select_modifiers.is_none(), at, "a modifier of SELECT")?;
-        absent(
-            top.is_none() && !top_before_distinct,
-            of(Keyword::TOP),
-            "TOP",
-        )?;
-        absent(exclude.is_none(), at, "EXCLUDE")?;
-        absent(into.is_none(), of(Keyword::INTO), "INTO")?;
-        absent(lateral_views.is_empty(), at, "LATERAL VIEW")?;
-        absent(prewhere.is_none(), at, "PREWHERE")?;
-        absent(connect_by.is_empty(), at, "CONNECT BY")?;
-        absent(cluster_by.is_empty(), at, "CLUSTER BY")?;
-        absent(distribute_by.is_empty(), at, "DISTRIBUTE BY")?;
-        absent(sort_by.is_empty(), at, "SORT BY")?;
-        let window = named_window.is_empty() && !window_before_qualify;
-        absent(window, of(Keyword::WINDOW), "WINDOW")?;
-        absent(qualify.is_none(), of(Keyword::QUALIFY), "QUALIFY")?;
-        absent(value_table_mode.is_none(), at, "AS VALUE")?;
-        let standard = matches!(flavor, SelectFlavor::Standard);
-        absent(standard, at, "a SELECT without outputs first")?;
+        } = Parts::of(select, "SELECT DISTINCT", |keyword| {
+            self.at(&[keyword], start)
+        })?;
         let relation = self.from(from).map_err(|r| r.or_at(at))?;
         let keys = self.keys(group_by, projection)?;
         if keys.is_empty() {

@@ -1,29 +1,17 @@
 //! Subqueries: rows of a table with fewer or computed columns, or one row for each subject.
 
-use sqlparser::ast::{
-    Expr, GroupByExpr, Query, Select as ParsedSelect, SelectFlavor, SelectItem, SetExpr,
-    TableWithJoins,
-};
+use sqlparser::ast::{Expr, GroupByExpr, Query, Select as ParsedSelect, SetExpr};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Location;
 
 use super::domain::described;
+use super::parts::Parts;
 use super::person::Grouping;
 use super::{Lowering, absent, body_place, means, not_part, place};
 use crate::expr::{identifier, known_from};
 use crate::refusal::Refusal;
 use crate::relation::{Item, Person, Rows, Select};
 use crate::scope::Scope;
-
-/// What a subquery's SELECT may have.
-struct Clauses<'s> {
-    at: Location,
-    projection: &'s [SelectItem],
-    from: &'s [TableWithJoins],
-    selection: Option<&'s Expr>,
-    group_by: &'s GroupByExpr,
-    having: Option<&'s Expr>,
-}
 
 impl Lowering<'_> {
     /// A SELECT in FROM or WITH, as a table called `name`.
@@ -72,15 +60,16 @@ impl Lowering<'_> {
     }
 
     fn subselect(&mut self, select: &ParsedSelect) -> Result<Select, Refusal> {
-        let Clauses {
+        let start = select.select_token.0.span.start;
+        let of = |keyword: Keyword| self.places.clause_in(start, &[keyword]);
+        let Parts {
             at,
             projection,
             from,
             selection,
             group_by,
             having,
-        } = self.clauses(select)?;
-        let of = |keyword: Keyword| self.places.clause_in(at, &[keyword]);
+        } = Parts::of(select, "SELECT DISTINCT in a subquery", of)?;
         let (group_place, having_place) = (of(Keyword::GROUP), of(Keyword::HAVING));
         let from = self.from(from).map_err(|r| r.or_at(at))?;
         let filter = match selection {
@@ -119,72 +108,6 @@ impl Lowering<'_> {
             person,
             subject,
             outputs,
-        })
-    }
-
-    /// The clauses of a subquery's SELECT that the language has; the others must be absent.
-    fn clauses<'s>(&self, select: &'s ParsedSelect) -> Result<Clauses<'s>, Refusal> {
-        let at = select.select_token.0.span.start;
-        let ParsedSelect {
-            select_token: _,
-            optimizer_hints,
-            distinct,
-            select_modifiers,
-            top,
-            top_before_distinct,
-            projection,
-            exclude,
-            into,
-            from,
-            lateral_views,
-            prewhere,
-            selection,
-            connect_by,
-            group_by,
-            cluster_by,
-            distribute_by,
-            sort_by,
-            having,
-            named_window,
-            qualify,
-            window_before_qualify,
-            value_table_mode,
-            flavor,
-        } = select;
-        let of = |keyword: Keyword| self.places.clause_in(at, &[keyword]);
-        absent(optimizer_hints.is_empty(), at, "a hint")?;
-        absent(
-            distinct.is_none(),
-            of(Keyword::DISTINCT),
-            "SELECT DISTINCT in a subquery",
-        )?;
-        absent(select_modifiers.is_none(), at, "a modifier of SELECT")?;
-        absent(
-            top.is_none() && !top_before_distinct,
-            of(Keyword::TOP),
-            "TOP",
-        )?;
-        absent(exclude.is_none(), at, "EXCLUDE")?;
-        absent(into.is_none(), of(Keyword::INTO), "INTO")?;
-        absent(lateral_views.is_empty(), at, "LATERAL VIEW")?;
-        absent(prewhere.is_none(), at, "PREWHERE")?;
-        absent(connect_by.is_empty(), at, "CONNECT BY")?;
-        absent(cluster_by.is_empty(), at, "CLUSTER BY")?;
-        absent(distribute_by.is_empty(), at, "DISTRIBUTE BY")?;
-        absent(sort_by.is_empty(), at, "SORT BY")?;
-        let window = named_window.is_empty() && !window_before_qualify;
-        absent(window, of(Keyword::WINDOW), "WINDOW")?;
-        absent(qualify.is_none(), of(Keyword::QUALIFY), "QUALIFY")?;
-        absent(value_table_mode.is_none(), at, "AS VALUE")?;
-        let standard = matches!(flavor, SelectFlavor::Standard);
-        absent(standard, at, "a SELECT without outputs first")?;
-        Ok(Clauses {
-            at,
-            projection,
-            from,
-            selection: selection.as_ref(),
-            group_by,
-            having: having.as_ref(),
         })
     }
 

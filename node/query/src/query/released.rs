@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use obscura_model::answer::Function;
 use obscura_model::schema::TextKeys;
 
-use crate::expr::{Any, Bool, Case, Num, Printer, Words, identifier, literal};
+use crate::expr::{Any, Bool, Case, Num, Printer, Text, Words, identifier, literal};
 use crate::expr::{cost_of_bool, cost_of_num};
 use crate::scope::Scope;
 
@@ -70,6 +70,13 @@ pub(crate) enum KeyValue {
     Number { value: Num, values: Vec<f64> },
     /// A CASE that gives texts.
     Texts(Case<String>),
+    /// A text made of one category, with what it is for each of the column's declared labels, in
+    /// order, and last for a missing value.
+    Made {
+        value: Text,
+        column: usize,
+        texts: Vec<Option<String>>,
+    },
     /// The values of a text column that enough people have; nobody declared them.
     Found { column: usize, keys: TextKeys },
 }
@@ -78,7 +85,13 @@ impl KeyValue {
     /// Adds the columns that the key reads.
     pub(crate) fn columns(&self, into: &mut BTreeSet<usize>) {
         match self {
-            KeyValue::Category(column) | KeyValue::Found { column, keys: _ } => {
+            KeyValue::Category(column)
+            | KeyValue::Found { column, keys: _ }
+            | KeyValue::Made {
+                value: _,
+                column,
+                texts: _,
+            } => {
                 into.insert(*column);
             }
             KeyValue::Truth(condition) => condition.columns(into),
@@ -108,8 +121,15 @@ impl KeyValue {
             KeyValue::Found { column: _, keys } => {
                 u64::from(keys.characters) * u64::from(keys.per_person)
             }
-            KeyValue::Category(_) => 0,
-            KeyValue::Truth(condition) => cost_of_bool(condition, scope),
+            // A text made of a category is looked up.
+            KeyValue::Category(_)
+            | KeyValue::Made {
+                value: _,
+                column: _,
+                texts: _,
+            } => 0,
+            // It and its opposite.
+            KeyValue::Truth(condition) => cost_of_bool(condition, scope).saturating_mul(2),
             KeyValue::Number { value, values: _ } => cost_of_num(value, scope),
             KeyValue::Texts(case) => {
                 let arms = case.arms.iter().map(|(b, _)| cost_of_bool(b, scope));
@@ -134,6 +154,11 @@ impl KeyValue {
             KeyValue::Truth(condition) => printer.bool(condition),
             KeyValue::Number { value, values: _ } => printer.num(value),
             KeyValue::Texts(case) => printer.case(case, |_, text| quoted(text)),
+            KeyValue::Made {
+                value,
+                column: _,
+                texts: _,
+            } => printer.text(value),
         }
     }
 
@@ -145,6 +170,11 @@ impl KeyValue {
             KeyValue::Truth(condition) => words.any(&Any::Bool(condition.clone())),
             KeyValue::Number { value, values: _ } => words.num(value),
             KeyValue::Texts(case) => words.case(case, |_, text| format!("'{text}'")),
+            KeyValue::Made {
+                value,
+                column: _,
+                texts: _,
+            } => words.any(&Any::Text(value.clone())),
         }
     }
 }

@@ -513,6 +513,60 @@ fn keys_are_expressions_with_finite_domains() {
     let doubled = "CASE WHEN bmi > 30 THEN 2 ELSE 1 END * 10";
     assert_eq!(labels(doubled), [["10", "20"]]);
     assert_eq!(labels("region, smoker").len(), 2);
+    // What a text function makes of the declared labels, in their order, each once.
+    assert_eq!(labels("LOWER(region)"), [["n", "s", "e", "w"]]);
+    assert_eq!(
+        labels("SUBSTR(ward, 1, 2)"),
+        [["it", "a\"", "pl", "re"]],
+        "also of what is outside the list"
+    );
+    assert_eq!(
+        labels("CASE WHEN ward LIKE 'r%' THEN 'rest' ELSE SUBSTR(ward, 99, 1) END"),
+        [["", "rest"]]
+    );
+    assert_eq!(
+        labels("COALESCE(NULLIF(UPPER(region), 'S'), 'none')"),
+        [["N", "none", "E", "W"]]
+    );
+    assert_eq!(labels("NULLIF(LOWER(region), 's')"), [["n", "e", "w"]]);
+}
+
+#[test]
+fn a_text_is_a_key_only_if_it_is_made_of_one_category() {
+    for key in [
+        "region || ward",
+        "UPPER('x')",
+        "NULLIF(SUBSTR(region, 1, 0), '')",
+    ] {
+        let sql = format!("SELECT COUNT(*) AS n FROM visits GROUP BY {key}");
+        let refusal = plan_with(&sql, &visits()).unwrap_err().to_string();
+        assert!(refusal.contains("group by"), "{key}: {refusal}");
+    }
+}
+
+#[test]
+fn rows_fall_into_the_group_that_a_text_function_makes_of_their_label() {
+    // Of a missing label a text can be made too.
+    let key = "COALESCE(SUBSTR(LOWER(sex), 1, 1), 'unknown')";
+    let sql = format!("SELECT {key} AS k, COUNT(*) AS n FROM visits WHERE age > 9 GROUP BY k");
+    let plan = plan_with(&sql, &visits()).unwrap();
+    assert!(
+        plan.canonical()
+            .contains("GROUP BY COALESCE(SUBSTR(LOWER(sex), 1, 1), 'unknown')")
+    );
+    assert_eq!(plan.shape().keys[0].labels, ["f", "m", "x", "unknown"]);
+    let rows = rows(1000, 7);
+    let answer = exact(&plan, &rows);
+    for (cell, code) in [Some(0), Some(1), Some(2), None].into_iter().enumerate() {
+        let here = rows.0.iter().filter(|r| r.age > 9.0 && r.sex == code);
+        let expected = here.count() as f64;
+        assert!(expected > 0.0, "{code:?}");
+        assert_eq!(
+            answer.estimate(0, cell).unwrap().value,
+            expected,
+            "{code:?}"
+        );
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::fold::key_tally;
 use crate::ingest::{Secrets, read_rows, sort};
 use crate::{PlanOptions, PrivatePlan, PrivateTable, Refusal, mock};
 
-const CLINIC: &str = r#"
+pub(super) const CLINIC: &str = r#"
 name = "clinic"
 title = "Clinic"
 source = "clinic.csv"
@@ -59,7 +59,7 @@ meaning = "cost"
 bounds_from = "form"
 "#;
 
-const QUERY: &str = "SELECT reason, COUNT(DISTINCT id) AS people, COUNT(*) AS n, SUM(cost) AS c \
+pub(super) const QUERY: &str = "SELECT reason, COUNT(DISTINCT id) AS people, COUNT(*) AS n, SUM(cost) AS c \
     FROM clinic GROUP BY reason ORDER BY n DESC";
 
 fn clinic() -> Description {

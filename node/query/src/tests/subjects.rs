@@ -27,11 +27,11 @@ use crate::relation::{Item, PersonAggregate, Relation, Rows, Select, Value};
 use crate::source::{Reader, Source, cuts};
 use crate::{PrivatePlan, PrivateTable, TableError, mock};
 
-type Row = Vec<Field>;
+pub(super) type Row = Vec<Field>;
 /// By table, then by row.
-type PersonRows = Vec<Vec<Row>>;
+pub(super) type PersonRows = Vec<Vec<Row>>;
 
-const SECRETS: Secrets = Secrets {
+pub(super) const SECRETS: Secrets = Secrets {
     subject: [5; 32],
     rows: [6; 32],
 };
@@ -59,7 +59,7 @@ fn field(domain: &Domain, missing: bool, rng: &mut ChaCha20Rng) -> Field {
 }
 
 /// Some people, of whom some are in some tables only, and some have too many rows.
-fn people(seed: u64) -> BTreeMap<u32, PersonRows> {
+pub(super) fn people(seed: u64) -> BTreeMap<u32, PersonRows> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let description = clinic();
     (0..rng.random_range(1..25u32))
@@ -98,7 +98,34 @@ fn written(table: &Table, person: u32, row: &Row) -> String {
 }
 
 /// Stores the tables, their lines in an order that follows from `order`.
-fn store(people: &BTreeMap<u32, PersonRows>, order: u64, folder: &Path) -> PrivateTable {
+pub(super) fn store(people: &BTreeMap<u32, PersonRows>, order: u64, folder: &Path) -> PrivateTable {
+    let description = clinic();
+    written_out(people, order, folder);
+    let mut map = BTreeMap::new();
+    stored(&description, folder, &mut map)
+}
+
+/// Reads the tables in the folder and stores them. The map knows who has which index.
+pub(super) fn stored(
+    description: &Description,
+    folder: &Path,
+    map: &mut BTreeMap<[u8; 16], u32>,
+) -> PrivateTable {
+    let raw = read_rows(description, &folder.join("people.csv")).unwrap();
+    let mut index = |hash: [u8; 16]| {
+        let next = map.len() as u32;
+        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
+    };
+    let sorted = sort(raw, description, &SECRETS, &mut index).unwrap();
+    let path = folder.join("d-1.parquet");
+    let digest = PrivateTable::write(&sorted, description, &path).unwrap();
+    let table = PrivateTable::open(&path, description).unwrap();
+    assert_eq!(table.digest(), digest);
+    table
+}
+
+/// Writes the tables as an owner has them.
+pub(super) fn written_out(people: &BTreeMap<u32, PersonRows>, order: u64, folder: &Path) {
     let description = clinic();
     for (number, table) in description.tables().iter().enumerate() {
         let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
@@ -112,18 +139,6 @@ fn store(people: &BTreeMap<u32, PersonRows>, order: u64, folder: &Path) -> Priva
         });
         std::fs::write(folder.join(&table.source_file), head + &lines.concat()).unwrap();
     }
-    let raw = read_rows(&description, &folder.join("people.csv")).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let sorted = sort(raw, &description, &SECRETS, &mut index).unwrap();
-    let path = folder.join("d-1.parquet");
-    let digest = PrivateTable::write(&sorted, &description, &path).unwrap();
-    let table = PrivateTable::open(&path, &description).unwrap();
-    assert_eq!(table.digest(), digest);
-    table
 }
 
 // ---- the published order of rows
@@ -153,7 +168,7 @@ fn hash(number: usize, table: &Table, row: &Row, ordinal: u64) -> Vec<u8> {
     mac.finalize().into_bytes()[..16].to_vec()
 }
 
-fn in_stored_order(rows: &PersonRows) -> PersonRows {
+pub(super) fn in_stored_order(rows: &PersonRows) -> PersonRows {
     let description = clinic();
     let tables = description.tables().iter().enumerate();
     let sorted = tables.map(|(number, table)| {
@@ -184,7 +199,7 @@ fn of_item(item: &Item, tables: &PersonRows) -> Vec<Row> {
     }
 }
 
-fn of_relation(relation: &Relation, tables: &PersonRows) -> Vec<Row> {
+pub(super) fn of_relation(relation: &Relation, tables: &PersonRows) -> Vec<Row> {
     let mut rows = of_item(&relation.first, tables);
     let mut bound = relation.first.scope.most_rows_per_subject() as usize;
     for join in &relation.joins {
@@ -325,6 +340,12 @@ fn of_person(aggregate: &PersonAggregate, rows: &[Row]) -> Field {
 struct Writer {
     rng: ChaCha20Rng,
     names: usize,
+}
+
+/// A random query over the clinic's tables.
+pub(super) fn random_query(seed: u64) -> String {
+    let rng = ChaCha20Rng::seed_from_u64(seed);
+    Writer { rng, names: 0 }.query()
 }
 
 /// A piece of FROM: its text, its name, its subject column, its numbers, and its categories.
@@ -535,13 +556,13 @@ fn delivered(relation: &Relation, rows: &impl Source, chunk_rows: usize) -> Vec<
     found
 }
 
-fn sums(plan: &PrivatePlan, rows: &impl Source, batch_rows: usize) -> Vec<Vec<i64>> {
+pub(super) fn sums(plan: &PrivatePlan, rows: &impl Source, batch_rows: usize) -> Vec<Vec<i64>> {
     let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
     walk(rows, 0..pieces(rows, plan), plan, batch_rows, &mut tally).unwrap();
     tally.sums()
 }
 
-fn by_hand(plan: &PrivatePlan, people: &[Vec<Row>]) -> Vec<Vec<i64>> {
+pub(super) fn by_hand(plan: &PrivatePlan, people: &[Vec<Row>]) -> Vec<Vec<i64>> {
     let cells = plan.shape().cells();
     let mut sums = vec![vec![0i64; cells]; plan.vectors().len()];
     for rows in people {
@@ -584,7 +605,7 @@ proptest! {
 
     #[test]
     fn relations_agree_with_plain_loops(seed in any::<u64>(), chunk in 1usize..40) {
-        let sql = Writer { rng: ChaCha20Rng::seed_from_u64(seed), names: 0 }.query();
+        let sql = random_query(seed);
         let query = parse_with(&sql, &clinic()).unwrap_or_else(|r| panic!("{sql}: {r}"));
         let canonical = query.canonical();
         let again = parse_with(&canonical, &clinic()).unwrap_or_else(|r| panic!("{canonical}: {r}"));
@@ -623,7 +644,7 @@ proptest! {
 
     #[test]
     fn mock_rows_go_the_same_way(seed in any::<u64>()) {
-        let sql = Writer { rng: ChaCha20Rng::seed_from_u64(seed), names: 0 }.query();
+        let sql = random_query(seed);
         let plan = plan_with(&sql, &clinic()).unwrap();
         let rows = mock::rows_for(&plan, &clinic(), seed);
         let expected = sums(&plan, &mock::rows(&clinic(), seed), 8192);
@@ -699,16 +720,7 @@ fn groups_of_several_tables_are_cut_into_the_same_pieces() {
     write("people.csv", "person,age,region,entry", &people);
     write("visits.csv", "person,day,cost,code,urgent", &visits);
     write("drugs.csv", "patient,day,dose", "");
-    let raw = read_rows(&description, &folder.path().join("people.csv")).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let sorted = sort(raw, &description, &SECRETS, &mut index).unwrap();
-    let path = folder.path().join("d.parquet");
-    PrivateTable::write(&sorted, &description, &path).unwrap();
-    let rows = PrivateTable::open(&path, &description).unwrap().rows();
+    let rows = stored(&description, folder.path(), &mut BTreeMap::new()).rows();
     assert!(rows.spans(1).len() > 1 && rows.spans(0).len() == 1);
     let both = (0..50_000).filter(|p| p % 10 != 0 && p % 7 != 0).count() as i64;
     let neither = (0..50_000).filter(|p| p % 10 != 0 && p % 7 == 0).count() as i64;
