@@ -1,5 +1,6 @@
 //! Sentences about exposure and limits: plain first, epsilon and rho under details only.
 
+use obscura_client::model::answer::Shape;
 use obscura_client::model::exposure::{DeltaCharge, Limit, Mode, Rho, epsilon};
 use obscura_client::model::ids::UnixMillis;
 use obscura_client::model::odds;
@@ -207,6 +208,19 @@ pub(crate) fn options(options: &ReleaseOptions) -> String {
         text.push_str("With the number of people who were clipped. ");
     }
     text
+}
+
+/// For an owner: what a release does that finds values nobody declared; nothing if it does not.
+/// `unit` is what a data subject is called.
+pub(crate) fn keys_found(shape: &Shape, unit: &str) -> Option<String> {
+    let people = shape.threshold()?.ceil();
+    let column = &shape.keys.iter().find(|k| k.discovered.is_some())?.column;
+    Some(format!(
+        "It finds values of {column} that nobody declared: values that fewer than about {people} \
+         data subjects (each a {unit}) have will not be shown. Every run takes {:e} of delta for \
+         that, from everybody.",
+        shape.delta_keys().get()
+    ))
 }
 
 /// "once" or "3 times".

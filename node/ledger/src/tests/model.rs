@@ -33,7 +33,8 @@ mod upkeep;
 use invariants::{Charged, Seen, SeenBook};
 use merging::Merge;
 use oracle::{
-    Ask, Book, End, KEYS, Oracle, People, Project, RELEASE_KEYS, RELEASES, Right, approved_keys,
+    Ask, Book, End, GRANT_KEYS, KEYS, Oracle, People, Project, RELEASE_KEYS, RELEASES, Right,
+    approved_keys,
 };
 
 const WIDE: u64 = 10_000_000_000;
@@ -265,6 +266,7 @@ fn grant(n: usize) -> NewGrant {
         project: project_name(project),
         dataset: dataset_id(dataset as u8 + 1),
         most: Rho::from_nano(200_000_000),
+        delta_keys: DeltaCharge::from_units(GRANT_KEYS),
         releases: 6,
         ..new_grant(n as u8, scientist)
     }
@@ -389,6 +391,7 @@ impl Run {
                 begun: BTreeMap::new(),
                 times: if grants { 6 } else { TIMES },
                 taken: 0,
+                keys: 0,
                 most: 200_000_000,
                 ended: false,
             });

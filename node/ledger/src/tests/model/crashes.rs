@@ -74,9 +74,9 @@ fn whole_merge(keep: usize) -> Merge {
 fn few() -> ProptestConfig {
     let asked = ProptestConfig::default();
     let cases = if asked.cases == 256 {
-        12
+        8
     } else {
-        asked.cases / 50
+        asked.cases / 400
     };
     ProptestConfig {
         cases: cases.max(1),

@@ -64,6 +64,8 @@ pub(super) struct Right {
     pub(super) begun: BTreeMap<usize, u32>,
     pub(super) times: u32,
     pub(super) taken: u64,
+    /// Delta for keys.
+    pub(super) keys: u64,
     pub(super) most: u64,
     pub(super) ended: bool,
 }
@@ -113,6 +115,9 @@ pub(super) const RELEASES: [(&str, u64, u64); 3] = [
 pub(super) const KEYS: u64 = 25;
 /// What a release with keys that are not declared takes of delta.
 pub(super) const RELEASE_KEYS: u64 = 10;
+
+/// What a grant allows of it.
+pub(super) const GRANT_KEYS: u64 = 20;
 
 /// What each release of a study takes of delta for keys, as it was approved.
 pub(super) fn approved_keys(release: usize) -> u64 {
@@ -201,6 +206,7 @@ impl Oracle {
             runs < right.times
                 && right.holder == ask.who
                 && right.taken + price <= right.most
+                && right.keys + ask.keys <= GRANT_KEYS
                 && ask.version == versions
         } else {
             // Studies were approved for the first version, on plain terms.
@@ -254,6 +260,7 @@ impl Oracle {
         let right = &mut self.rights[ask.right];
         *right.begun.entry(ask.release).or_default() += 1;
         right.taken += price;
+        right.keys += ask.keys;
         self.intents.push(Counted {
             who: ask.who,
             right: ask.right,
