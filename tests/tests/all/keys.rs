@@ -147,7 +147,10 @@ async fn a_grant_finds_keys_of_its_columns_only_if_its_owner_wrote_so_and_counts
     let cluster = cluster(reasons(""), Mode::Protect, Some(1e-7)).await;
     let ada = cluster.client("ada").await.unwrap();
     let owner = cluster.sites[0].owner_client().await.unwrap();
-    let (site, price) = (PartyName::new("site-1").unwrap(), Rho::from_nano(50_000_000));
+    let (site, price) = (
+        PartyName::new("site-1").unwrap(),
+        Rho::from_nano(50_000_000),
+    );
     let question = Question::new(
         DatasetName::new("visits").unwrap(),
         SqlText::new(REASONS).unwrap(),
@@ -164,7 +167,10 @@ async fn a_grant_finds_keys_of_its_columns_only_if_its_owner_wrote_so_and_counts
     ] {
         let grant = granted(&cluster, &owner, &ada, columns, keys).await;
         let refused = outcome(asks(&grant).await);
-        assert!(refused.0 == "not_now" && refused.1.contains(says), "{refused:?}");
+        assert!(
+            refused.0 == "not_now" && refused.1.contains(says),
+            "{refused:?}"
+        );
     }
     assert_eq!(cluster.sites[0].meter().unwrap(), Rho::ZERO);
     // Each takes 1e-8.
@@ -174,7 +180,10 @@ async fn a_grant_finds_keys_of_its_columns_only_if_its_owner_wrote_so_and_counts
         assert_eq!(release.release().answer.found(), ["fall", "flu"]);
     }
     let refused = outcome(asks(&grant).await);
-    assert!(refused.1.contains("keys that are not declared"), "{refused:?}");
+    assert!(
+        refused.1.contains("keys that are not declared"),
+        "{refused:?}"
+    );
     let twice = DeltaCharge::from_units(20_000_000_000);
     let grants = owner.grants().await.unwrap();
     let given = grants.iter().find(|g| g.id == grant.id).unwrap();

@@ -148,7 +148,7 @@ async fn a_preview_says_what_the_limit_of_a_project_would_refuse_to_its_members_
     for named in [Some(project.clone()), None] {
         question.project = named;
         let said = preview(&ada, &question).await.unwrap();
-        assert!(said.contains("project limit"), "{said}");
+        assert!(said.contains("the project's limit"), "{said}");
         assert!(refused.1.contains(&said), "{refused:?}");
     }
     // A new project would have room, and so has the other institution.
@@ -156,7 +156,10 @@ async fn a_preview_says_what_the_limit_of_a_project_would_refuse_to_its_members_
     assert_eq!(preview(&ada, &question).await, None);
     question.project = None;
     let there = PartyName::new("site-2").unwrap();
-    assert_eq!(ada.preview_of(&there, &question).await.unwrap().refusal, None);
+    assert_eq!(
+        ada.preview_of(&there, &question).await.unwrap().refusal,
+        None
+    );
     // Who is no member learns no number, and has room without the project.
     assert_eq!(preview(&bob, &question).await, None);
     question.project = Some(project);

@@ -308,6 +308,7 @@ pub(crate) fn up(epsilon: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obscura_client::model::answer::{Discovered, Key, VectorShape};
     use obscura_client::model::exposure::Delta;
 
     fn limit() -> AccountLimit {
@@ -389,5 +390,42 @@ mod tests {
             "{detailed}"
         );
         assert!(plain.contains("26 → 74 out of 100"), "{plain}");
+    }
+
+    #[test]
+    fn an_owner_reads_below_how_many_people_a_found_value_is_not_shown() {
+        let gate = VectorShape {
+            what: "people".to_owned(),
+            step_exponent: 0,
+            clip_squared: 1,
+            sigma: 4,
+            parts: 1,
+            grouped: true,
+        };
+        let discovered = Discovered {
+            gate: 0,
+            per_person: 1,
+            most: 3,
+            characters: 8,
+            delta: DeltaCharge::from_units(10_000_000_000),
+        };
+        let key = Key {
+            column: "reason".to_owned(),
+            labels: vec![String::new(); 3],
+            discovered: Some(discovered),
+        };
+        let mut shape = Shape {
+            keys: vec![key],
+            vectors: vec![gate],
+            outputs: Vec::new(),
+            arrange: Default::default(),
+            disclosure: Default::default(),
+        };
+        // One person and 4 sqrt(2 ln(1e8)).
+        let said = keys_found(&shape, "patient").unwrap();
+        assert!(said.contains("fewer than about 26 data subjects (each a patient)"), "{said}");
+        assert!(said.contains("1e-8 of delta"), "{said}");
+        shape.keys[0].discovered = None;
+        assert_eq!(keys_found(&shape, "patient"), None);
     }
 }
