@@ -423,7 +423,10 @@ mod tests {
         };
         // One person and 4 sqrt(2 ln(1e8)).
         let said = keys_found(&shape, "patient").unwrap();
-        assert!(said.contains("fewer than about 26 data subjects (each a patient)"), "{said}");
+        assert!(
+            said.contains("fewer than about 26 data subjects (each a patient)"),
+            "{said}"
+        );
         assert!(said.contains("1e-8 of delta"), "{said}");
         shape.keys[0].discovered = None;
         assert_eq!(keys_found(&shape, "patient"), None);

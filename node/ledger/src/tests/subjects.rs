@@ -8,8 +8,8 @@ use rand::SeedableRng as _;
 use super::disk::Disk;
 use super::world::*;
 use crate::{
-    Account, Admission, AdmitRequest, DatasetVersion, Error, Indexed, Ledger, LimitSet, Mark, Marked,
-    NewData, NewGrant, NewPopulation, Refusal, Secrets, SubjectHash,
+    Account, Admission, AdmitRequest, DatasetVersion, Error, Indexed, Ledger, LimitSet, Mark,
+    Marked, NewData, NewGrant, NewPopulation, Refusal, Secrets, SubjectHash,
 };
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
