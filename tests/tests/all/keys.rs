@@ -149,7 +149,7 @@ async fn a_grant_finds_keys_of_its_columns_only_if_its_owner_wrote_so_and_counts
     let owner = cluster.sites[0].owner_client().await.unwrap();
     let (site, price) = (
         PartyName::new("site-1").unwrap(),
-        Rho::from_nano(50_000_000),
+        Rho::from_nano(200_000_000),
     );
     let question = Question::new(
         DatasetName::new("visits").unwrap(),
