@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Sandbox(sandbox::Sandbox),
     /// See what a question would add to exposure and how precise its answer would be, without
     /// reading a row.
-    Preview(sandbox::Question),
+    Preview(sandbox::Previewed),
     /// Write a study, check it, send it to the owners, follow it.
     #[command(subcommand)]
     Study(study::Study),

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use clap::Subcommand;
+use obscura_client::model::exposure::DeltaCharge;
 use obscura_client::model::ids::{GrantId, KeyId, ProjectName};
 use obscura_client::{AtSite, Grant, Project as There};
 use serde_json::{Value, json};
@@ -159,6 +160,10 @@ pub(crate) fn grant_line(grant: &Grant, details: bool) -> Vec<String> {
     let percent = words::percent(grant.taken, grant.most);
     let mut made = format!("{} releases, {percent} % of its total", grant.begun);
     let mut allows = format!("{releases} more until {}", grant.expires.date());
+    if grant.keys != DeltaCharge::ZERO {
+        let (taken, most) = (grant.keys_taken.get(), grant.keys.get());
+        made.push_str(&format!("; keys not declared: {taken:e} of {most:e}"));
+    }
     if details {
         made.push_str(&format!(" (rho {} of {})", grant.taken, grant.most));
         allows.push_str(&format!(" (rho {rho})"));
@@ -188,6 +193,8 @@ pub(crate) fn grant_view(grant: &Grant) -> Value {
         "most_nano_rho": grant.most.nano(),
         "taken_nano_rho": grant.taken.nano(),
         "allows_nano_rho": rho.nano(),
+        "delta_keys": grant.keys.get(),
+        "delta_keys_taken": grant.keys_taken.get(),
         "releases": grant.releases,
         "begun": grant.begun,
         "allows_releases": releases,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use obscura_client::Preview;
+use obscura_client::model::ids::ProjectName;
 use obscura_client::model::text::SqlText;
 use serde_json::json;
 
@@ -37,6 +38,15 @@ pub(crate) struct Sandbox {
     /// Which invented rows: the same seed gives the same rows.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Previewed {
+    #[command(flatten)]
+    question: Question,
+    /// For which project: its limit counts too. Without it, any project of yours there.
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<ProjectName>,
 }
 
 impl Question {
@@ -75,7 +85,8 @@ pub(crate) async fn run(session: &Session, args: Sandbox) -> anyhow::Result<Repo
     Ok(Report::new(text, view))
 }
 
-pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Result<Report> {
+pub(crate) async fn preview(session: &Session, args: Previewed) -> anyhow::Result<Report> {
+    let Previewed { question, project } = args;
     let (sql, wishes) = (question.sql()?, question.wanted.each()?);
     let Place { node, dataset } = &question.place;
     let client = session.client().await?;
@@ -84,7 +95,11 @@ pub(crate) async fn preview(session: &Session, question: Question) -> anyhow::Re
     let mut words = String::new();
     let mut notes = BTreeSet::new();
     for (wish_words, wish) in wishes {
-        let preview = client.preview(node, dataset, &sql, &wish);
+        let asked = obscura_client::Question {
+            project: project.clone(),
+            ..obscura_client::Question::new(dataset.clone(), sql.clone(), wish)
+        };
+        let preview = client.preview_of(node, &asked);
         let preview = progress("asking", preview).await?;
         let supposed = rows.unwrap_or(1000);
         documents.push(views::preview(&preview, supposed));

@@ -1,6 +1,6 @@
 //! Standing grants: what an owner allows a scientist without a study.
 
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{Delta, DeltaCharge, Rho};
 use obscura_model::ids::{DatasetName, GrantId, KeyId, ProjectName, UnixMillis};
 
 /// A standing grant at one institution: public numbers only.
@@ -22,6 +22,11 @@ pub struct Grant {
     pub most: Rho,
     /// What they added so far, failed ones included.
     pub taken: Rho,
+    /// The most that they take of delta for keys that are not declared; nothing: no question may
+    /// have such keys.
+    pub keys: DeltaCharge,
+    /// What they took of it, failed ones included.
+    pub keys_taken: DeltaCharge,
     /// The most releases.
     pub releases: u32,
     /// How many were begun.
@@ -89,6 +94,9 @@ pub struct NewGrant {
     pub columns: Vec<String>,
     /// The total, at the delta of the dataset's description: converted to rho, rounding down.
     pub epsilon: f64,
+    /// What releases with keys that are not declared may take of delta altogether under it;
+    /// nothing: no question may have such keys.
+    pub delta_keys: Option<Delta>,
     /// The most releases: at least 1.
     pub releases: u32,
     /// The last day, `YYYY-MM-DD` (UTC).

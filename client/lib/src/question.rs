@@ -2,7 +2,7 @@
 
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::codelist::SignedCodeList;
-use obscura_model::ids::DatasetName;
+use obscura_model::ids::{DatasetName, ProjectName};
 use obscura_model::study::{ReleaseOptions, Study, StudyRelease};
 use obscura_model::text::SqlText;
 
@@ -19,6 +19,8 @@ pub struct Question {
     pub options: ReleaseOptions,
     /// The code lists that it names.
     pub code_lists: Vec<SignedCodeList>,
+    /// For which project, in a preview; nothing: for any of one's own.
+    pub project: Option<ProjectName>,
 }
 
 impl Question {
@@ -31,6 +33,7 @@ impl Question {
             accuracy,
             options: ReleaseOptions::NONE,
             code_lists: Vec::new(),
+            project: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl Question {
             accuracy: release.accuracy.clone(),
             options: release.options,
             code_lists: study.code_lists().to_vec(),
+            project: Some(study.project().clone()),
         }
     }
 }

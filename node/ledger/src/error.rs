@@ -265,6 +265,12 @@ pub enum Refusal {
         /// The column.
         column: String,
     },
+    /// Keys that are not declared, for which the grant has no delta, or not as much.
+    #[error(
+        "grant {0} does not allow this release to find keys that are not declared: group by \
+         declared ones, or ask the owner for a grant that does"
+    )]
+    GrantKeys(GrantId),
     /// A second population of a node without the statement that nobody is in both.
     #[error(
         "this node has a population already: a second one needs the owner's statement that \

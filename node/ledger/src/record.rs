@@ -142,6 +142,9 @@ pub struct NewGrant {
     pub columns: Vec<String>,
     /// The most that all its releases together add, in public prices.
     pub most: Rho,
+    /// The most that all its releases together take of delta for keys that are not declared;
+    /// nothing, and no query may have such keys.
+    pub delta_keys: DeltaCharge,
     /// How many request ids may use it; at least 1.
     pub releases: u32,
     /// Until when it holds.

@@ -84,6 +84,9 @@ pub struct GrantView {
     pub columns: Vec<String>,
     /// The most that all its releases together add, in public prices.
     pub most: Rho,
+    /// The most that they together take of delta for keys that are not declared; nothing, and no
+    /// query may have such keys.
+    pub delta_keys: DeltaCharge,
     /// How many request ids may use it.
     pub releases: u32,
     /// Until when it holds.
@@ -96,6 +99,8 @@ pub struct GrantView {
     pub given: UnixMillis,
     /// The public prices of all releases begun under it.
     pub taken: Rho,
+    /// What they took of delta for keys.
+    pub taken_keys: DeltaCharge,
     /// How many request ids used it, failed ones included.
     pub begun: u32,
     /// Where it stands.

@@ -10,6 +10,7 @@ use obscura_model::wire;
 use crate::access::Caller;
 use crate::error::Error;
 use crate::node::Node;
+use crate::owner;
 
 /// A grant as the owner's message asks for it.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ pub struct WantedGrant {
     pub columns: Vec<String>,
     /// The total, at the delta of the dataset's description.
     pub epsilon: f64,
+    /// What its releases may take altogether of delta for keys that are not declared; 0: no
+    /// question may have such keys.
+    pub delta_keys: f64,
     /// The most releases.
     pub releases: u32,
     /// The last day, `YYYY-MM-DD`.
@@ -69,6 +73,7 @@ pub fn give(node: &Node, wanted: WantedGrant, message: &SignedMessage) -> Result
         dataset: face.view.which.id,
         columns: wanted.columns,
         most: most.map_err(|error| Error::Rule(error.to_string()))?,
+        delta_keys: owner::delta_for_keys(wanted.delta_keys)?,
         releases: wanted.releases,
         expires,
         reason: wanted.reason,

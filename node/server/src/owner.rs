@@ -229,12 +229,7 @@ pub fn set_limit(
         )));
     }
     let limit = Limit::new(wanted.epsilon, delta).map_err(rule)?;
-    let delta_keys = if wanted.delta_keys == 0.0 {
-        DeltaCharge::ZERO
-    } else {
-        let keys = Delta::new(wanted.delta_keys);
-        DeltaCharge::meant(keys.map_err(|e| Error::Rule(format!("delta-keys: {e}")))?)
-    };
+    let delta_keys = delta_for_keys(wanted.delta_keys)?;
     let account = if wanted.dataset_only {
         Account::Dataset(face.view.which.id)
     } else {
@@ -251,6 +246,15 @@ pub fn set_limit(
     };
     node.ledger.set_limit(set, node.now())?;
     node.dataset(&wanted.dataset)
+}
+
+/// What releases with keys that are not declared may take of delta, as an owner writes it; 0: none.
+pub(crate) fn delta_for_keys(written: f64) -> Result<DeltaCharge, Error> {
+    if written == 0.0 {
+        return Ok(DeltaCharge::ZERO);
+    }
+    let keys = Delta::new(written).map_err(|e| Error::Rule(format!("delta-keys: {e}")))?;
+    Ok(DeltaCharge::meant(keys))
 }
 
 /// Sets the share of one scientist, or of everybody without one of their own.

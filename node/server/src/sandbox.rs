@@ -5,7 +5,7 @@ use obscura_ledger::Refusal;
 use obscura_model::answer::{Answer, Shape};
 use obscura_model::disclosure;
 use obscura_model::exposure::{Rho, epsilon};
-use obscura_model::ids::KeyId;
+use obscura_model::ids::{KeyId, ProjectName};
 use obscura_model::study::ReleaseOptions;
 use obscura_privacy::admission::{self, Account, Scope};
 use obscura_query::{PrivatePlan, ValidatedQuery, mock};
@@ -51,15 +51,20 @@ pub struct MockRun {
     pub noisy: Answer,
 }
 
-/// Previews a question for a caller.
+/// Previews a question for a caller, for one project or for any of theirs.
 pub fn preview(
     node: &Node,
     caller: &KeyId,
+    project: Option<&ProjectName>,
     face: DatasetFace,
     question: Question<'_>,
 ) -> Result<Preview, Error> {
     let posed = question.pose(&face)?;
-    describe(node, caller, &face, question, &posed)
+    let preview = describe(node, caller, &face, question, &posed)?;
+    let refusal = preview
+        .refusal
+        .or_else(|| no_room_in_project(node, caller, project, preview.price));
+    Ok(Preview { refusal, ..preview })
 }
 
 /// Runs a question on mock rows made from the description and `seed`.
@@ -179,6 +184,38 @@ fn refusal(
         Ok(_) if !keys_fit(face, shape) => Some(Refusal::NoRoomForKeys.to_string()),
         Ok(_) => None,
     }
+}
+
+/// Why the project's limit would refuse a release of this price, if so. Without a project's name:
+/// if none of the caller's has room. Whose project it is not learns nothing of what it took.
+fn no_room_in_project(
+    node: &Node,
+    caller: &KeyId,
+    project: Option<&ProjectName>,
+    price: Rho,
+) -> Option<String> {
+    let said = |name: &ProjectName, taken: Rho| {
+        let Some(limit) = node.ledger.project_limit(name) else {
+            return Some(Refusal::NoProjectLimit(name.clone()).to_string());
+        };
+        let fits = admission::within_project_limit(price, taken, limit);
+        fits.err().map(|refusal| refusal.to_string())
+    };
+    if let Some(name) = project {
+        return match node.ledger.project(name) {
+            Some(view) if !view.members.contains(caller) => {
+                Some(Refusal::NotAMember(name.clone()).to_string())
+            }
+            Some(view) => said(name, view.taken),
+            None => said(name, Rho::ZERO),
+        };
+    }
+    let projects = node.ledger.projects().into_iter();
+    let own = projects.filter(|view| view.members.contains(caller));
+    let said: Vec<_> = own.map(|view| said(&view.name, view.taken)).collect();
+    // With none yet, or room in one, it may run.
+    let refused: Option<Vec<String>> = said.into_iter().collect();
+    refused?.into_iter().next()
 }
 
 /// Whether there is room of delta for keys that are not declared, in every account.

@@ -301,6 +301,16 @@ fn priced<'a>(releases: impl Iterator<Item = &'a StudyRelease>) -> Result<Rho, E
     sum.ok_or_else(|| Error::Rule("the study asks for more exposure than can be counted".into()))
 }
 
+/// What all runs take of delta for keys that are not declared, in units; the largest number if that
+/// leaves its range.
+fn delta_for_keys(releases: &[ReviewedRelease]) -> u64 {
+    let all = |r: &ReviewedRelease| {
+        let each = r.shape.delta_keys().units();
+        each.saturating_mul(r.times.into())
+    };
+    releases.iter().map(all).fold(0, u64::saturating_add)
+}
+
 fn warnings(
     node: &Node,
     face: &StudyFace,
@@ -317,6 +327,17 @@ fn warnings(
         let room = set.limit.rho().saturating_sub(account.meter);
         if price > room.saturating_sub(account.reserved) {
             warnings.push("it would go over the limit for the people in most releases".to_owned());
+        }
+        let keys = set
+            .delta_keys
+            .units()
+            .saturating_sub(account.meter_keys.units());
+        if delta_for_keys(releases) > keys {
+            warnings.push(
+                "it takes more delta for keys that are not declared than a limit leaves: some \
+                 runs will be refused"
+                    .to_owned(),
+            );
         }
         if releases
             .iter()

@@ -31,6 +31,7 @@ fn wanted(cluster: &Cluster, owner: &OwnerClient, ada: &Client, epsilon: f64) ->
         dataset: DatasetName::new("visits").unwrap(),
         columns: vec!["grp".to_owned()],
         epsilon,
+        delta_keys: None,
         releases: 3,
         until: tomorrow.date(),
         reason: "monitoring".to_owned(),

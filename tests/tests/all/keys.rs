@@ -1,9 +1,11 @@
 //! Keys that nobody declared, from the owner's limit to the answer.
 
-use obscura_client::model::exposure::{Delta, DeltaCharge, Mode};
-use obscura_client::model::ids::PartyName;
+use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
+use obscura_client::model::exposure::{Delta, DeltaCharge, Mode, Rho};
+use obscura_client::model::ids::{DatasetName, PartyName, ProjectName, UnixMillis};
+use obscura_client::model::text::SqlText;
 use obscura_client::model::wire;
-use obscura_client::{Client, VerifiedRelease};
+use obscura_client::{Client, NewGrant, OwnerClient, Question, VerifiedRelease};
 use obscura_tests::cluster::{Cluster, ask, release_name};
 use obscura_tests::data::{Dataset, visits};
 
@@ -113,4 +115,100 @@ async fn without_room_of_delta_such_a_release_is_refused_in_both_modes() {
         assert_eq!(account.limit.unwrap().keys, account.keys_taken);
         two.stop().await;
     }
+}
+
+/// A grant of these columns for ada, with this delta for keys.
+async fn granted(
+    cluster: &Cluster,
+    owner: &OwnerClient,
+    ada: &Client,
+    columns: &[&str],
+    delta_keys: Option<f64>,
+) -> NewGrant {
+    let grant = NewGrant {
+        id: owner.new_grant_id().unwrap(),
+        project: ProjectName::new("ada").unwrap(),
+        scientist: ada.me().key,
+        dataset: DatasetName::new("visits").unwrap(),
+        columns: columns.iter().map(|c| (*c).to_owned()).collect(),
+        epsilon: 8.0,
+        delta_keys: delta_keys.map(|delta| Delta::new(delta).unwrap()),
+        releases: 9,
+        until: UnixMillis(cluster.clock.today().0 + 86_400_000).date(),
+        reason: "monitoring".to_owned(),
+    };
+    let given = owner.give_grant(&grant).await.unwrap();
+    assert_eq!(given.keys.get(), delta_keys.unwrap_or(0.0));
+    grant
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_finds_keys_of_its_columns_only_if_its_owner_wrote_so_and_counts_their_delta() {
+    let cluster = cluster(reasons(""), Mode::Protect, Some(1e-7)).await;
+    let ada = cluster.client("ada").await.unwrap();
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let (site, price) = (
+        PartyName::new("site-1").unwrap(),
+        Rho::from_nano(200_000_000),
+    );
+    let question = Question::new(
+        DatasetName::new("visits").unwrap(),
+        SqlText::new(REASONS).unwrap(),
+        AccuracyRequest::whole(Accuracy::Price(price)).unwrap(),
+    );
+    let asks = |grant: &NewGrant| {
+        let (client, site, question, id) = (ada.clone(), site.clone(), question.clone(), grant.id);
+        async move { client.ask(&site, id, &question, true).await }
+    };
+    let both: &[&str] = &["reason", "amount"];
+    for (columns, keys, says) in [
+        (&["amount"][..], Some(1e-8), "reason"),
+        (both, None, "keys that are not declared"),
+    ] {
+        let grant = granted(&cluster, &owner, &ada, columns, keys).await;
+        let refused = outcome(asks(&grant).await);
+        assert!(
+            refused.0 == "not_now" && refused.1.contains(says),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(cluster.sites[0].meter().unwrap(), Rho::ZERO);
+    // Each takes 1e-8.
+    let grant = granted(&cluster, &owner, &ada, both, Some(2e-8)).await;
+    for _ in 0..2 {
+        let release = asks(&grant).await.unwrap();
+        assert_eq!(release.release().answer.found(), ["fall", "flu"]);
+    }
+    let refused = outcome(asks(&grant).await);
+    assert!(
+        refused.1.contains("keys that are not declared"),
+        "{refused:?}"
+    );
+    let twice = DeltaCharge::from_units(20_000_000_000);
+    let grants = owner.grants().await.unwrap();
+    let given = grants.iter().find(|g| g.id == grant.id).unwrap();
+    assert_eq!((given.keys_taken, given.keys), (twice, twice));
+    let faces = ada.datasets().await.remove(0).outcome.unwrap();
+    assert_eq!(faces[0].accounts[0].keys_taken, twice);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_reads_what_a_study_takes_of_delta_and_whom_it_does_not_show() {
+    let cluster = cluster(reasons(""), Mode::Protect, Some(2e-8)).await;
+    let ada = cluster.client("ada").await.unwrap();
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    for (times, warned) in [(2, false), (3, true)] {
+        let study = cluster
+            .study(&ada, &[ask("reasons", REASONS, 50_000_000).times(times)])
+            .unwrap();
+        ada.submit(&study).await;
+        let review = owner.review(study.id()).await.unwrap();
+        let shape = &review.releases[0].shape;
+        assert_eq!(shape.delta_keys(), DeltaCharge::from_units(10_000_000_000));
+        assert!(shape.threshold().unwrap() > 1.0);
+        let about_keys = |warning: &String| warning.contains("keys that are not declared");
+        assert_eq!(review.warnings.iter().any(about_keys), warned);
+    }
+    cluster.stop().await;
 }

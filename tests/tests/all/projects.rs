@@ -3,7 +3,7 @@
 use obscura_client::model::exposure::{Delta, Rho, rho_within};
 use obscura_client::model::ids::{PartyName, ProjectName};
 use obscura_client::model::study::Study;
-use obscura_client::{Client, ProjectLimit, VerifiedRelease};
+use obscura_client::{Client, ProjectLimit, Question, VerifiedRelease};
 use obscura_tests::cluster::{Cluster, ask, release_name};
 use obscura_tests::data::visits;
 
@@ -113,5 +113,57 @@ async fn a_study_in_somebody_elses_project_is_not_taken_in() {
     assert_eq!(refused.0, "not_now", "{}", refused.1);
     let own = draft("bob").ask(&institutions).unwrap();
     assert_eq!(outcome(bob.submit(&own).await.remove(0).outcome).0, "ok");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_says_what_the_limit_of_a_project_would_refuse_to_its_members_only() {
+    let cluster = two_sites().await;
+    let ada = cluster.client("ada").await.unwrap();
+    let bob = cluster.client("bob").await.unwrap();
+    let (project, delta) = (ProjectName::new("ada").unwrap(), Delta::new(1e-6).unwrap());
+    let price = rho_within(1.0, delta).unwrap().nano() * 2 / 5;
+    let study = cluster
+        .approved(&ada, &[ask("n", VISITS, price).times(5)])
+        .await
+        .unwrap();
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let site = PartyName::new("site-1").unwrap();
+    let mut question = Question::of(&study, &study.releases()[0]);
+    let preview = async |client: &Client, question: &Question| {
+        let preview = client.preview_of(&site, question).await.unwrap();
+        preview.refusal
+    };
+    assert_eq!(preview(&ada, &question).await, None);
+    run(&ada, &study, 1, 1).await.unwrap();
+    let limit = ProjectLimit {
+        project: project.clone(),
+        epsilon: 0.8,
+        delta,
+        reason: "for tests".to_owned(),
+    };
+    owner.set_project_limit(&limit).await.unwrap();
+    // Named or not: it is ada's only project there. What is previewed is what happens.
+    let refused = outcome(run(&ada, &study, 1, 2).await);
+    for named in [Some(project.clone()), None] {
+        question.project = named;
+        let said = preview(&ada, &question).await.unwrap();
+        assert!(said.contains("the project's limit"), "{said}");
+        assert!(refused.1.contains(&said), "{refused:?}");
+    }
+    // A new project would have room, and so has the other institution.
+    question.project = Some(ProjectName::new("another").unwrap());
+    assert_eq!(preview(&ada, &question).await, None);
+    question.project = None;
+    let there = PartyName::new("site-2").unwrap();
+    assert_eq!(
+        ada.preview_of(&there, &question).await.unwrap().refusal,
+        None
+    );
+    // Who is no member learns no number, and has room without the project.
+    assert_eq!(preview(&bob, &question).await, None);
+    question.project = Some(project);
+    let said = preview(&bob, &question).await.unwrap();
+    assert!(said.contains("member") && !said.contains("room"), "{said}");
     cluster.stop().await;
 }

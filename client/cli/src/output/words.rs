@@ -1,5 +1,6 @@
 //! Sentences about exposure and limits: plain first, epsilon and rho under details only.
 
+use obscura_client::model::answer::Shape;
 use obscura_client::model::exposure::{DeltaCharge, Limit, Mode, Rho, epsilon};
 use obscura_client::model::ids::UnixMillis;
 use obscura_client::model::odds;
@@ -212,6 +213,19 @@ pub(crate) fn options(options: &ReleaseOptions) -> String {
     text
 }
 
+/// For an owner: what a release does that finds values nobody declared; nothing if it does not.
+/// `unit` is what a data subject is called.
+pub(crate) fn keys_found(shape: &Shape, unit: &str) -> Option<String> {
+    let people = shape.threshold()?.ceil();
+    let column = &shape.keys.iter().find(|k| k.discovered.is_some())?.column;
+    Some(format!(
+        "It finds values of {column} that nobody declared: values that fewer than about {people} \
+         data subjects (each a {unit}) have will not be shown. Every run takes {:e} of delta for \
+         that, from everybody.",
+        shape.delta_keys().get()
+    ))
+}
+
 /// "once" or "3 times".
 pub(crate) fn times(times: u64) -> String {
     match times {
@@ -300,6 +314,7 @@ pub(crate) fn up(epsilon: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use obscura_client::model::answer::{Discovered, Key, VectorShape};
     use obscura_client::model::exposure::Delta;
 
     fn limit() -> AccountLimit {
@@ -381,5 +396,45 @@ mod tests {
             "{detailed}"
         );
         assert!(plain.contains("26 → 74 out of 100"), "{plain}");
+    }
+
+    #[test]
+    fn an_owner_reads_below_how_many_people_a_found_value_is_not_shown() {
+        let gate = VectorShape {
+            what: "people".to_owned(),
+            step_exponent: 0,
+            clip_squared: 1,
+            sigma: 4,
+            parts: 1,
+            grouped: true,
+        };
+        let discovered = Discovered {
+            gate: 0,
+            per_person: 1,
+            most: 3,
+            characters: 8,
+            delta: DeltaCharge::from_units(10_000_000_000),
+        };
+        let key = Key {
+            column: "reason".to_owned(),
+            labels: vec![String::new(); 3],
+            discovered: Some(discovered),
+        };
+        let mut shape = Shape {
+            keys: vec![key],
+            vectors: vec![gate],
+            outputs: Vec::new(),
+            arrange: Default::default(),
+            disclosure: Default::default(),
+        };
+        // One person and 4 sqrt(2 ln(1e8)).
+        let said = keys_found(&shape, "patient").unwrap();
+        assert!(
+            said.contains("fewer than about 26 data subjects (each a patient)"),
+            "{said}"
+        );
+        assert!(said.contains("1e-8 of delta"), "{said}");
+        shape.keys[0].discovered = None;
+        assert_eq!(keys_found(&shape, "patient"), None);
     }
 }

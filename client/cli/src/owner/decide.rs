@@ -1,7 +1,7 @@
 //! Reading and deciding. Everything shown is public, so that decisions carry nothing.
 
 use anyhow::bail;
-use obscura_client::model::exposure::Rho;
+use obscura_client::model::exposure::{DeltaCharge, Rho};
 use obscura_client::model::ids::StudyId;
 use obscura_client::model::odds;
 use obscura_client::model::schema::StudyTerm;
@@ -194,6 +194,9 @@ fn asked(release: &ReviewedRelease, review: &Review, details: bool) -> String {
         release.name, release.words
     );
     let mut text = wrapped(&words, 2) + "\n";
+    if let Some(said) = words::keys_found(&release.shape, &review.dataset.subject_unit) {
+        text.push_str(&(wrapped(&said, 2) + "\n"));
+    }
     if details {
         text.push_str(&wrapped(&release.canonical_sql, 4));
         text.push('\n');
@@ -208,8 +211,10 @@ fn effect(review: &Review, details: bool) -> String {
         Some(takes) => format!("All of it {}.\n", takes.sentence()),
         None => "No limit is set yet: nothing can be released before you set one.\n".to_owned(),
     };
+    let keys = delta_keys(review);
     for account in &review.accounts {
         text.push_str(&change(account, review.price));
+        text.push_str(&change_of_keys(account, keys));
     }
     if details {
         text.push_str(&format!("Details: it adds rho {} in all.\n", review.price));
@@ -244,6 +249,39 @@ fn change(account: &Account, price: Rho) -> String {
     wrapped(&text, 0) + "\n"
 }
 
+/// What all runs take of delta for keys that are not declared; the largest number if that leaves
+/// its range.
+fn delta_keys(review: &Review) -> DeltaCharge {
+    let units = review.releases.iter().map(|release| {
+        let each = release.shape.delta_keys().units();
+        each.saturating_mul(release.times.into())
+    });
+    DeltaCharge::from_units(units.fold(0, u64::saturating_add))
+}
+
+/// "population people: delta for keys not declared is now 1e-8, with this 2e-8, of 1e-7."
+fn change_of_keys(account: &Account, keys: DeltaCharge) -> String {
+    if keys == DeltaCharge::ZERO {
+        return String::new();
+    }
+    let Some(limit) = &account.limit else {
+        return String::new();
+    };
+    let (now, allowed) = (account.keys_taken, limit.keys);
+    let then = DeltaCharge::from_units(now.units().saturating_add(keys.units()));
+    let mut text = format!(
+        "{}: delta for keys not declared is now {:e}, with this {:e}, of {:e}.",
+        account.name,
+        now.get(),
+        then.get(),
+        allowed.get()
+    );
+    if then > allowed {
+        text.push_str(" What does not fit is refused: raise it with `obscura owner limit`.");
+    }
+    wrapped(&text, 0) + "\n"
+}
+
 fn view(review: &Review) -> Value {
     let releases = review.releases.iter().map(|r| {
         json!({
@@ -252,6 +290,8 @@ fn view(review: &Review) -> Value {
             "query": r.canonical_sql,
             "adds_nano_rho": r.price.nano(),
             "times": r.times,
+            "delta_keys": r.shape.delta_keys().get(),
+            "fewest_people_shown": r.shape.threshold().map(f64::ceil),
             "require_complete": r.options.require_complete,
             "coverage": r.options.coverage,
             "count_clipped": r.options.count_clipped,

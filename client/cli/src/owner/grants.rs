@@ -1,7 +1,9 @@
 //! Standing grants at one's own node.
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use obscura_client::NewGrant;
+use obscura_client::model::exposure::{Delta, DeltaCharge};
 use obscura_client::model::ids::{DatasetName, GrantId, PartyName, ProjectName};
 use serde_json::json;
 
@@ -44,6 +46,10 @@ pub(crate) struct Give {
     /// The total of all its releases, at the delta of the dataset's description.
     #[arg(long)]
     epsilon: f64,
+    /// What releases with keys that are not declared may take of delta altogether under it, such
+    /// as 1e-8; without it no question may have such keys.
+    #[arg(long, value_name = "DELTA")]
+    delta_keys: Option<f64>,
     /// The most releases.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     releases: u32,
@@ -67,6 +73,8 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
                 Some(id) => id,
                 None => owner.new_grant_id()?,
             };
+            let delta_keys = give.delta_keys.map(Delta::new).transpose();
+            let delta_keys = delta_keys.context("--delta-keys")?;
             let new = NewGrant {
                 id,
                 project: give.project,
@@ -74,6 +82,7 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
                 dataset: give.dataset,
                 columns: give.columns,
                 epsilon: give.epsilon,
+                delta_keys,
                 releases: give.releases,
                 until: give.until,
                 reason: give.reason,
@@ -83,12 +92,21 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
             let facts: Vec<_> = GRANT.into_iter().zip(cells).collect();
             let note = "Its releases are answered at once and count like any other. It reserves \
                         nothing; near the population's limit the mode in force decides.";
-            let text = format!(
+            let mut text = format!(
                 "{} may ask without a study.\n{}{}\n",
                 grant.scientist_name,
                 pairs(&facts),
                 wrapped(note, 0)
             );
+            if grant.keys != DeltaCharge::ZERO {
+                let said = format!(
+                    "Its questions may find values that nobody declared, of the columns that the \
+                     description opens to that. Each such release takes its delta from everybody, \
+                     and all of them at most {:e}.",
+                    grant.keys.get()
+                );
+                text.push_str(&format!("{}\n", wrapped(&said, 0)));
+            }
             Ok(Report::new(text, grant_view(&grant)))
         }
         Grant::List => {

@@ -77,6 +77,7 @@ impl Ask {
                 count_clipped: self.count_clipped,
             },
             code_lists: lists.collect::<anyhow::Result<_>>()?,
+            project: None,
         })
     }
 }
@@ -162,7 +163,7 @@ fn save(release: &VerifiedRelease, args: &Ask) -> anyhow::Result<String> {
 mod tests {
     use super::*;
     use obscura_client::model::accuracy::{Accuracy, AccuracyRequest};
-    use obscura_client::model::exposure::Rho;
+    use obscura_client::model::exposure::{DeltaCharge, Rho};
     use obscura_client::model::ids::{DatasetName, KeyId, ProjectName, UnixMillis};
 
     fn grant(number: u8, dataset: &str, state: GrantState) -> Grant {
@@ -175,6 +176,8 @@ mod tests {
             columns: vec!["grp".into()],
             most: Rho::from_nano(10),
             taken: Rho::ZERO,
+            keys: DeltaCharge::ZERO,
+            keys_taken: DeltaCharge::ZERO,
             releases: 2,
             begun: 0,
             expires: UnixMillis(1),

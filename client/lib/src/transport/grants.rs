@@ -1,7 +1,7 @@
 //! Standing grants, and questions under them.
 
 use obscura_model::envelope::Reality;
-use obscura_model::exposure::Rho;
+use obscura_model::exposure::{Delta, DeltaCharge, Rho};
 use obscura_model::ids::{DatasetName, GrantId, KeyId, ProjectName, RequestId, UnixMillis};
 use obscura_model::release::AskRequest;
 use obscura_model::wire::{self, InvalidWire};
@@ -39,6 +39,7 @@ impl Transport {
             dataset,
             columns,
             epsilon,
+            delta_keys,
             releases,
             until,
             reason,
@@ -53,6 +54,7 @@ impl Transport {
             releases: *releases,
             until: until.clone(),
             reason: reason.clone(),
+            delta_keys: delta_keys.map_or(0.0, Delta::get),
         };
         grant_from(self.call(to, rpc, &body).await?).map_err(form(to))
     }
@@ -118,6 +120,8 @@ fn grant_from(grant: v1::Grant) -> Result<Grant, InvalidWire> {
         expires_unix_ms,
         reason,
         state,
+        keys_units,
+        keys_taken_units,
     } = grant;
     let v1::Person { key, name, role: _ } = scientist.ok_or(InvalidWire::Missing("a scientist"))?;
     let state = v1::GrantState::try_from(state).unwrap_or(v1::GrantState::Unspecified);
@@ -138,6 +142,8 @@ fn grant_from(grant: v1::Grant) -> Result<Grant, InvalidWire> {
         columns,
         most: Rho::from_nano(most_nano),
         taken: Rho::from_nano(taken_nano),
+        keys: DeltaCharge::from_units(keys_units),
+        keys_taken: DeltaCharge::from_units(keys_taken_units),
         releases,
         begun,
         expires: UnixMillis(expires_unix_ms),

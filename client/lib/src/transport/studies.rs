@@ -44,6 +44,11 @@ impl Transport {
             options: wire::options_to(&asked.options),
             code_lists: wire::code_lists_to(&asked.code_lists),
             dataset_version: version,
+            project: asked
+                .project
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         };
         let answer = self.call(to, rpc, &body).await?;
         preview_from(answer).map_err(form(to))

@@ -130,6 +130,13 @@ impl Ledger {
         Some(inner.state.show_project(name, entry))
     }
 
+    /// What the members of a project may take together: its own limit, or what every scientist
+    /// may. Of one that does not exist yet, what it would begin with.
+    #[must_use]
+    pub fn project_limit(&self, name: &ProjectName) -> Option<Rho> {
+        self.peek().state.project_limit(name)
+    }
+
     /// All projects, in the order of their names.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectView> {

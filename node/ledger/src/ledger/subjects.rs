@@ -199,6 +199,13 @@ impl Inner {
         };
         let rho = sum(promised)?.max(limit.limit.rho());
         let delta = limit.limit.delta();
+        // Who is in both was promised the deltas of both: they too are below one in the size.
+        let keys = both.map(|entry| entry.guarantee.as_ref().map(|set| set.delta_keys));
+        let [a, b] = keys.map(Option::unwrap_or_default);
+        let keys = a.checked_add(b).ok_or(Refusal::MergeLimit)?;
+        let most = self.state.populations.get(keep);
+        let most = most.ok_or_else(|| Refusal::NoPopulation(keep.clone()))?;
+        admission::deltas_below_one_in(most.most_subjects, delta, keys)?;
         let shown = epsilon(rho, delta).max(limit.limit.epsilon());
         Ok(Limit::as_stored(shown, delta, rho))
     }

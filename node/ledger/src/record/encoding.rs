@@ -13,7 +13,7 @@ mod new;
 /// The version in which records of a kind are written; older ones are read for ever.
 const fn newest(kind: u16) -> u16 {
     match kind {
-        POPULATION_CREATED | LIMIT_SET | STUDY_SUBMITTED | INTENT_OPENED => 2,
+        POPULATION_CREATED | LIMIT_SET | STUDY_SUBMITTED | INTENT_OPENED | GRANT_GIVEN => 2,
         _ => 1,
     }
 }

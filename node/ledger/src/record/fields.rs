@@ -187,13 +187,14 @@ impl Stored for NewGrant {
             dataset,
             columns,
             most,
+            delta_keys,
             releases,
             expires,
             reason,
             evidence,
         } = self;
         to.put(id).put(project).put(scientist).put(dataset);
-        to.put(columns).put(most).put(releases);
+        to.put(columns).put(most).put(delta_keys).put(releases);
         put_blob(to.put(expires).put(reason), evidence);
     }
     fn read(from: &mut Reader<'_>) -> Result<Self, InvalidBytes> {
@@ -204,6 +205,7 @@ impl Stored for NewGrant {
             dataset: from.get()?,
             columns: from.get()?,
             most: from.get()?,
+            delta_keys: from.get()?,
             releases: from.get()?,
             expires: from.get()?,
             reason: from.get()?,

@@ -4,7 +4,7 @@ use obscura_model::exposure::DeltaCharge;
 use obscura_model::ids::{KeyId, ProjectName};
 
 use super::fields::get_blob;
-use super::{Authority, Intent, LimitSet, NewStudy, StudyRelease};
+use super::{Authority, Intent, LimitSet, NewGrant, NewStudy, StudyRelease};
 use crate::codec::{InvalidBytes, Reader};
 
 /// The project of a study from before studies named one: the scientist's own, so that nobody
@@ -49,6 +49,23 @@ pub(super) fn study(from: &mut Reader<'_>) -> Result<NewStudy, InvalidBytes> {
         dataset,
         releases,
         expires: from.get()?,
+        evidence: get_blob(from)?,
+    })
+}
+
+/// A grant without keys that are not declared.
+pub(super) fn grant(from: &mut Reader<'_>) -> Result<NewGrant, InvalidBytes> {
+    Ok(NewGrant {
+        id: from.get()?,
+        project: from.get()?,
+        scientist: from.get()?,
+        dataset: from.get()?,
+        columns: from.get()?,
+        most: from.get()?,
+        delta_keys: DeltaCharge::ZERO,
+        releases: from.get()?,
+        expires: from.get()?,
+        reason: from.get()?,
         evidence: get_blob(from)?,
     })
 }

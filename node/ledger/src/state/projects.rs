@@ -32,6 +32,8 @@ pub(crate) struct GrantEntry {
     pub(crate) begun: u32,
     /// The prices of all its intents: it never goes down.
     pub(crate) taken: Rho,
+    /// The same of delta for keys that are not declared.
+    pub(crate) taken_keys: DeltaCharge,
     /// Revoked or suspended by this record, and why.
     pub(crate) ended: Option<(GrantState, u64, String)>,
 }
@@ -127,6 +129,7 @@ impl State {
                     given: at.time,
                     begun: 0,
                     taken: Rho::ZERO,
+                    taken_keys: DeltaCharge::ZERO,
                     ended: None,
                 };
                 self.grant_order.push(id);
@@ -184,6 +187,8 @@ impl State {
                 let entry = entry.ok_or(InvalidHistory::Unknown("a grant"))?;
                 entry.begun = entry.begun.saturating_add(1);
                 add(&mut entry.taken)?;
+                let keys = entry.taken_keys.checked_add(intent.delta_keys);
+                entry.taken_keys = keys.ok_or(range)?;
                 entry.grant.project.clone()
             }
         };

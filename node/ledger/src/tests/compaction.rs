@@ -26,7 +26,7 @@ mod random;
 /// Segments of about two releases.
 const SEGMENT: u64 = 1_600;
 
-fn site_of(disk: &Disk) -> Site {
+pub(super) fn site_of(disk: &Disk) -> Site {
     Site {
         segment_bytes: SEGMENT,
         ..site(disk)

@@ -17,15 +17,18 @@ use crate::journal::Journal;
 use crate::journal::storage::Storage as _;
 use crate::record::{Record, decode, encode};
 use crate::{
-    Account, AccountInForce, Authority, Decision, Intent, LimitSet, Mark, NewStudy, Role, Secrets,
+    Account, AccountInForce, Authority, Decision, Intent, LimitSet, Mark, NewGrant, NewStudy, Role,
+    Secrets,
 };
 
 const FIRST: &[u8] = include_bytes!("../../tests/golden/every-record-1.journal");
 const FIRST_ROOT: &str = include_str!("../../tests/golden/every-record-1.root");
 const SECOND: &[u8] = include_bytes!("../../tests/golden/every-record-2.journal");
 const SECOND_ROOT: &str = include_str!("../../tests/golden/every-record-2.root");
-const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-3.journal");
-const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-3.root");
+const THIRD: &[u8] = include_bytes!("../../tests/golden/every-record-3.journal");
+const THIRD_ROOT: &str = include_str!("../../tests/golden/every-record-3.root");
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-4.journal");
+const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-4.root");
 const SEGMENT: &str = "seg-00000001.journal";
 
 /// Which file: what the first one could not say reads as if nobody had said it.
@@ -34,6 +37,8 @@ enum File {
     First,
     /// Without questions that were answered earlier.
     Second,
+    /// Without keys that are not declared under a grant.
+    Third,
     Newest,
 }
 
@@ -41,7 +46,7 @@ impl File {
     fn delta_keys(self) -> DeltaCharge {
         match self {
             File::First => DeltaCharge::ZERO,
-            File::Second | File::Newest => DeltaCharge::from_units(1_234_567),
+            File::Second | File::Third | File::Newest => DeltaCharge::from_units(1_234_567),
         }
     }
 
@@ -71,16 +76,16 @@ impl File {
             release_records(self),
         ];
         if self != File::First {
-            records.extend([project_records(), subject_records()]);
+            records.extend([project_records(self), subject_records()]);
         }
-        if self == File::Newest {
+        if matches!(self, File::Third | File::Newest) {
             records.push(offer_records());
         }
         records
     }
 }
 
-fn project_records() -> Vec<Record> {
+fn project_records(file: File) -> Vec<Record> {
     let (project, person) = (own_project(ANN), BOB);
     let evidence = b"project".to_vec();
     vec![
@@ -109,7 +114,13 @@ fn project_records() -> Vec<Record> {
             rho: Rho::from_nano(8),
             evidence,
         },
-        Record::GrantGiven(new_grant(1, ANN)),
+        Record::GrantGiven(NewGrant {
+            delta_keys: match file {
+                File::Newest => DeltaCharge::from_units(2_345_678),
+                File::First | File::Second | File::Third => DeltaCharge::ZERO,
+            },
+            ..new_grant(1, ANN)
+        }),
         Record::GrantRevoked {
             grant: grant_id(1),
             reason: "over".to_owned(),
@@ -269,7 +280,7 @@ fn intent(file: File) -> Intent {
         },
         plan: match file {
             File::First => Intent::NO_PLAN,
-            File::Second | File::Newest => Digest::of(b"plan"),
+            File::Second | File::Third | File::Newest => Digest::of(b"plan"),
         },
         dataset: dataset(),
         population: people_of(),
@@ -341,6 +352,7 @@ fn todays_code_reads_the_golden_records_of_every_version() {
     for (bytes, expected_root, file) in [
         (FIRST, FIRST_ROOT, File::First),
         (SECOND, SECOND_ROOT, File::Second),
+        (THIRD, THIRD_ROOT, File::Third),
         (GOLDEN, GOLDEN_ROOT, File::Newest),
     ] {
         let (disk, length) = (Disk::default(), bytes.len() as u64);
@@ -363,10 +375,10 @@ fn write_golden_files() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let disk = written();
     let bytes = disk.bytes(SEGMENT);
-    std::fs::write(folder.join("every-record-3.journal"), bytes).unwrap();
+    std::fs::write(folder.join("every-record-4.journal"), bytes).unwrap();
     let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), SEGMENT_BYTES).unwrap();
     let root = hex(&journal.head().root);
-    std::fs::write(folder.join("every-record-3.root"), root + "\n").unwrap();
+    std::fs::write(folder.join("every-record-4.root"), root + "\n").unwrap();
 }
 
 #[test]

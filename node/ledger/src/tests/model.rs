@@ -1,9 +1,12 @@
-//! Any history of the accountant (limits up and down, modes, projects, grants, studies, failures,
-//! restarts, people who come, go and change their ids, late subjects) against a model in plain
-//! maps, with invariants after every operation. `PROPTEST_CASES` sets how many histories.
+//! Any history of the accountant (limits up and down, modes, projects, grants, studies, keys that
+//! are not declared, offers, failures, restarts, people who come, go and change their ids, late
+//! subjects, populations that become one, compactions, and the power going in the middle) against
+//! a model in plain maps, with invariants after every operation. `PROPTEST_CASES` sets how many
+//! histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use obscura_model::answer::{Discovered, Key, Shape};
 use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::{DatasetName, KeyId, PopulationName, ProjectName};
 use obscura_privacy::{Accumulator, Mode, Permit, Sparse};
@@ -11,29 +14,39 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 
-use super::disk::Disk;
+use super::compaction;
+use super::disk::{Disk, Fault};
 use super::world::*;
 use crate::{
-    Account, Admission, AdmitRequest, AfterFailure, Authority, Committed, DatasetVersion, Indexed,
-    Ledger, LimitSet, Mark, NewData, NewGrant, NewPopulation, NewStudy, OpenIntent, RequestKey,
-    Secrets, StudyRelease,
+    Account, Admission, AdmitRequest, AfterFailure, Authority, Committed, DatasetVersion, Hash,
+    Head, Indexed, Ledger, LimitSet, Mark, NewData, NewGrant, NewPopulation, NewStudy, OpenIntent,
+    RequestKey, Secrets, StudyRelease,
 };
 
+mod crashes;
 mod invariants;
+mod merging;
 mod oracle;
+mod proofs;
+mod upkeep;
 
 use invariants::{Charged, Seen, SeenBook};
-use oracle::{Ask, Book, KEYS, Oracle, People, Project, RELEASES, Right};
+use merging::Merge;
+use oracle::{
+    Ask, Book, End, GRANT_KEYS, KEYS, Oracle, People, Project, RELEASE_KEYS, RELEASES, Right,
+    approved_keys,
+};
 
 const WIDE: u64 = 10_000_000_000;
 /// Runs of each release of a study.
 const TIMES: u32 = 4;
-/// Two studies and two grants: which project, person, dataset.
-const RIGHTS: [(bool, usize, KeyId, usize); 4] = [
+/// Two studies and three grants: which project, person, dataset.
+const RIGHTS: [(bool, usize, KeyId, usize); 5] = [
     (false, 0, ANN, 0),
     (false, 1, BOB, 2),
     (true, 1, BOB, 0),
     (true, 0, ANN, 1),
+    (true, 0, ANN, 2),
 ];
 
 #[derive(Debug, Clone)]
@@ -44,7 +57,24 @@ struct Asked {
     release: usize,
     complete: bool,
     keys: bool,
+    /// Says nothing of the delta that it takes.
+    understated: bool,
     old_version: bool,
+}
+
+/// What a crash comes in the middle of.
+#[derive(Debug, Clone)]
+enum Upkeep {
+    Compact,
+    Merge(Merge),
+}
+
+/// At which call of the storage, how, and which part of what was not synced is there afterwards.
+#[derive(Debug, Clone, Copy)]
+struct Crash {
+    call: u64,
+    fault: Fault,
+    survivors: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +84,12 @@ enum Step {
     AskAndDie(Asked, u64),
     /// The fold fails inside the process; reruns follow.
     AskAndFail(Asked, bool),
-    Limit(usize, u64, Mode),
+    /// The ledger is to be compacted between intent and commit.
+    AskAndCompact(Asked),
+    /// The answer to the same question before, if there was one.
+    Offer(Asked),
+    /// Of these keys a release may take delta.
+    Limit(usize, u64, Mode, u64),
     ScientistLimit(Option<bool>, u64),
     ProjectLimit(usize, u64),
     Join(usize, bool),
@@ -65,27 +100,76 @@ enum Step {
     Readmit(usize, Vec<u8>),
     Rekey(usize, Vec<(u8, u8)>),
     Ingest(usize, BTreeSet<u8>),
+    Merge(Merge),
+    Compact,
+    Crash(Upkeep, Crash),
     Checkpoint,
     Reopen(u64),
     Lift(usize),
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
+    let seldom = || prop::bool::weighted(0.1);
     let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
     // A version 7 uuid keeps the lower half of the first byte that it is made from.
-    let numbers = (0u16..16, 0usize..4, 0usize..3);
-    (any::<bool>(), numbers, flags, prop::bool::weighted(0.1)).prop_map(
-        |(other, (request, right, release), (complete, keys), old_version)| Asked {
+    let numbers = (0u16..16, 0usize..RIGHTS.len(), 0usize..3);
+    let odd = (seldom(), seldom(), seldom());
+    (any::<bool>(), numbers, flags, odd).prop_map(
+        |(other, (request, right, release), (complete, keys), (old, untrue, differs))| Asked {
             // Mostly whose right it is.
             who: (RIGHTS[right].2 == ANN) ^ (other && request % 3 == 0),
             request,
             right,
             release,
             complete: complete && RIGHTS[right].0,
-            keys: keys && RIGHTS[right].0,
-            old_version,
+            // Of a study mostly what was approved.
+            keys: if RIGHTS[right].0 {
+                keys
+            } else {
+                (approved_keys(release) > 0) ^ differs
+            },
+            understated: untrue && request % 2 == 0,
+            old_version: old,
         },
     )
+}
+
+/// Mostly everybody is named under the id that they have in the other population.
+fn merge() -> impl Strategy<Value = Merge> {
+    let shift = prop_oneof![3 => Just(0u8), 1 => 1u8..24];
+    let left_out = prop::option::weighted(0.1, 0u8..24);
+    let more = prop::collection::vec((0u8..24, 0u8..24), 0..2);
+    let limit = prop_oneof![1 => 80_000_000u64..600_000_000, 3 => Just(2 * WIDE)];
+    let terms = (
+        limit,
+        prop_oneof![1 => 0u64..60, 3 => Just(60)],
+        any::<bool>(),
+    );
+    (any::<bool>(), shift, left_out, more, terms).prop_map(
+        |(first, shift, left_out, more, (limit, keys, strict))| {
+            let same = (0..24).map(|id| (id, (id + shift) % 24));
+            let same = same.filter(|(id, _)| Some(*id) != left_out);
+            Merge {
+                keep: usize::from(first),
+                gone: usize::from(!first),
+                pairs: same.chain(more).collect(),
+                limit,
+                keys,
+                strict,
+            }
+        },
+    )
+}
+
+fn crash() -> impl Strategy<Value = Crash> {
+    let fault = prop_oneof![3 => Just(Fault::PowerCut), 1 => Just(Fault::Error)];
+    // Few of the bits of a seed matter; 0 and 1 are special.
+    let survivors = prop_oneof![0u64..6, any::<u64>()];
+    (1u64..40, fault, survivors).prop_map(|(call, fault, survivors)| Crash {
+        call,
+        fault,
+        survivors,
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -93,12 +177,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let rho = || prop_oneof![3 => 80_000_000u64..600_000_000, 1 => Just(WIDE)];
     let ids = || prop::collection::vec(0u8..16, 0..3);
     let pairs = prop::collection::vec((0u8..16, 0u8..24), 0..4);
+    let keys = prop_oneof![Just(0u64), Just(KEYS), Just(60)];
     let some = || prop::collection::btree_set(0u8..16, 0..9);
     let step = prop_oneof![
         12 => asked().prop_map(Step::Ask),
         1 => (asked(), any::<u64>()).prop_map(|(a, seed)| Step::AskAndDie(a, seed)),
         1 => (asked(), any::<bool>()).prop_map(|(a, twice)| Step::AskAndFail(a, twice)),
-        2 => (0usize..3, rho(), mode()).prop_map(|(b, rho, mode)| Step::Limit(b, rho, mode)),
+        1 => asked().prop_map(Step::AskAndCompact),
+        3 => asked().prop_map(Step::Offer),
+        1 => merge().prop_map(Step::Merge),
+        3 => Just(Step::Compact),
+        2 => crash().prop_map(|crash| Step::Crash(Upkeep::Compact, crash)),
+        1 => (merge(), crash()).prop_map(|(merge, crash)| {
+            // A merge is one append: few writes.
+            let call = crash.call % 6 + 1;
+            Step::Crash(Upkeep::Merge(merge), Crash { call, ..crash })
+        }),
+        2 => (0usize..3, rho(), mode(), keys)
+            .prop_map(|(b, rho, mode, keys)| Step::Limit(b, rho, mode, keys)),
         1 => (any::<Option<bool>>(), rho()).prop_map(|(who, rho)| Step::ScientistLimit(who, rho)),
         1 => (0usize..2, rho()).prop_map(|(project, rho)| Step::ProjectLimit(project, rho)),
         1 => (0usize..2, any::<bool>()).prop_map(|(p, who)| Step::Join(p, who)),
@@ -135,22 +231,24 @@ fn project_name(n: usize) -> ProjectName {
     own_project([ANN, BOB][n])
 }
 
-fn limit_set(book: usize, rho: u64, mode: Mode) -> LimitSet {
+fn limit_set(book: usize, rho: u64, mode: Mode, keys: u64) -> LimitSet {
     LimitSet {
-        delta_keys: DeltaCharge::from_units(KEYS),
+        delta_keys: DeltaCharge::from_units(keys),
         ..limit(account(book), rho, mode)
     }
 }
 
 fn study(n: usize) -> NewStudy {
     let (_, project, scientist, dataset) = RIGHTS[n];
-    let releases = RELEASES.iter().map(|(name, _, price)| StudyRelease {
-        name: name.parse().unwrap(),
-        price: Rho::from_nano(*price),
-        times: TIMES,
-        require_complete: false,
-        delta_keys: DeltaCharge::ZERO,
-    });
+    let releases = (0..)
+        .zip(RELEASES)
+        .map(|(n, (name, _, price))| StudyRelease {
+            name: name.parse().unwrap(),
+            price: Rho::from_nano(price),
+            times: TIMES,
+            require_complete: false,
+            delta_keys: DeltaCharge::from_units(approved_keys(n)),
+        });
     NewStudy {
         project: project_name(project),
         dataset: DatasetVersion {
@@ -168,8 +266,29 @@ fn grant(n: usize) -> NewGrant {
         project: project_name(project),
         dataset: dataset_id(dataset as u8 + 1),
         most: Rho::from_nano(200_000_000),
+        delta_keys: DeltaCharge::from_units(GRANT_KEYS),
         releases: 6,
         ..new_grant(n as u8, scientist)
+    }
+}
+
+/// A shape whose key is not declared.
+fn with_keys(shape: Shape) -> Shape {
+    let discovered = Discovered {
+        gate: 0,
+        per_person: 1,
+        most: 1,
+        characters: 8,
+        delta: DeltaCharge::from_units(RELEASE_KEYS),
+    };
+    let key = Key {
+        column: "day".to_owned(),
+        labels: vec![String::new()],
+        discovered: Some(discovered),
+    };
+    Shape {
+        keys: vec![key],
+        ..shape
     }
 }
 
@@ -179,12 +298,15 @@ struct Run {
     oracle: Oracle,
     answers: BTreeMap<RequestKey, Committed>,
     before: Option<Seen>,
+    /// Every head that somebody was shown, and every leaf.
+    heads: Vec<Head>,
+    leaves: Vec<Hash>,
 }
 
 impl Run {
     fn begin() -> Self {
         let disk = Disk::default();
-        let ledger = create(&disk).unwrap();
+        let ledger = Ledger::create_at(compaction::site_of(&disk), NODE, entropy(1), NOW).unwrap();
         for (key, name) in [(ANN, "ann"), (BOB, "bob")] {
             let name = name.parse().unwrap();
             ledger
@@ -215,12 +337,15 @@ impl Run {
             });
         }
         oracle.datasets = vec![(0, vec![]), (0, vec![]), (1, vec![])];
+        oracle.usable = vec![1; 3];
         let mut run = Run {
             disk,
             ledger: Some(ledger),
             oracle,
             answers: BTreeMap::new(),
             before: None,
+            heads: Vec::new(),
+            leaves: Vec::new(),
         };
         run.furnish();
         run
@@ -231,12 +356,14 @@ impl Run {
             self.ingest(dataset, &(0..most).collect());
         }
         for book in 0..3 {
-            let set = limit_set(book, WIDE, Mode::Protect);
+            let set = limit_set(book, WIDE, Mode::Protect, KEYS);
             self.ledger().set_limit(set, NOW).unwrap();
             self.oracle.books.push(Book {
                 population: [0, 1, 0][book],
                 limit: WIDE,
                 highest: WIDE,
+                keys_limit: KEYS,
+                keys_highest: KEYS,
                 exposures: vec![0; CAPACITY as usize],
                 ..Book::default()
             });
@@ -264,6 +391,7 @@ impl Run {
                 begun: BTreeMap::new(),
                 times: if grants { 6 } else { TIMES },
                 taken: 0,
+                keys: 0,
                 most: 200_000_000,
                 ended: false,
             });
@@ -282,7 +410,8 @@ impl Run {
         } else {
             1
         };
-        let keys = if asked.keys { 10 } else { 0 };
+        let keys = if asked.keys { RELEASE_KEYS } else { 0 };
+        let understated = asked.understated && keys == 0;
         let (name, sigma, _) = RELEASES[asked.release];
         let ask = Ask {
             who: person(asked.who),
@@ -291,6 +420,7 @@ impl Run {
             release: asked.release,
             complete: asked.complete,
             keys,
+            understated,
             version,
             restarted: false,
         };
@@ -309,7 +439,11 @@ impl Run {
                 id: dataset_id(dataset as u8 + 1),
                 version: version as u32,
             },
-            shape: shape_with(sigma),
+            shape: if understated {
+                with_keys(shape_with(sigma))
+            } else {
+                shape_with(sigma)
+            },
             plan: obscura_model::ids::Digest::of(name.as_bytes()),
             require_complete: asked.complete,
             delta_keys: DeltaCharge::from_units(keys),
@@ -323,11 +457,22 @@ impl Run {
     fn admit(&mut self, asked: &Asked) -> Option<Permit> {
         let (ask, request) = self.request(asked);
         let key = request.key;
-        let fresh = !self.oracle.used.contains(&(ask.who, ask.request));
-        let expected = fresh && self.oracle.grants(&ask);
+        let used = self.oracle.used.get(&(ask.who, ask.request)).cloned();
+        let expected = used.is_none() && self.oracle.grants(&ask);
         let outcome = self.ledger().admit(request, NOW);
         let granted = matches!(outcome, Ok(Admission::Granted(_)));
         assert_eq!(granted, expected, "{ask:?} {outcome:?}");
+        if let Some((body, end)) = used {
+            let same = body == format!("{ask:?}");
+            let as_used = match &outcome {
+                Ok(Admission::Conflict) => !same,
+                Ok(Admission::Known(_)) => same && end == End::Answered,
+                Ok(Admission::Running) => same && end == End::Open,
+                Ok(Admission::Poisoned) => same && end == End::Poisoned,
+                _ => false,
+            };
+            assert!(as_used, "{ask:?} {end:?} {outcome:?}");
+        }
         match outcome {
             Ok(Admission::Granted(permit)) => {
                 assert_eq!(permit.nobody_dropped(), self.oracle.complete(&ask));
@@ -424,7 +569,12 @@ impl Run {
     }
 
     fn restart(&mut self) {
-        self.ledger = Some(open(&self.disk).unwrap());
+        self.ledger = Some(compaction::open(&self.disk).unwrap());
+        self.restarted();
+    }
+
+    /// A new process counts a stop of every release that was open, and runs it again.
+    fn restarted(&mut self) {
         for population in 0..2 {
             if self.oracle.people[population].open.is_some() {
                 self.oracle.stop(population);
@@ -494,15 +644,19 @@ impl Run {
 
     fn owner_step(&mut self, step: &Step) {
         match step {
-            Step::Limit(n, rho, mode) => {
-                let set = self.ledger().set_limit(limit_set(*n, *rho, *mode), NOW);
+            Step::Limit(n, rho, mode, keys) => {
+                let wanted = limit_set(*n, *rho, *mode, *keys);
+                let set = self.ledger().set_limit(wanted, NOW);
                 let book = &mut self.oracle.books[*n];
-                let idle = self.oracle.people[book.population].open.is_none();
+                let people = &self.oracle.people[book.population];
+                let idle = people.open.is_none() && !people.gone;
                 let fits = *mode == Mode::Protect || *rho >= book.meter;
                 assert_eq!(set.is_ok(), idle && fits);
                 if set.is_ok() {
                     (book.limit, book.strict) = (*rho, *mode == Mode::Strict);
                     book.highest = book.highest.max(*rho);
+                    book.keys_limit = *keys;
+                    book.keys_highest = book.keys_highest.max(*keys);
                 }
             }
             Step::ScientistLimit(who, rho) => {
@@ -522,7 +676,7 @@ impl Run {
                     .unwrap();
                 self.oracle.projects[*n].limit = Some(*rho);
             }
-            Step::Revoke(n) if *n == 2 || *n == 3 => {
+            Step::Revoke(n) if RIGHTS.get(*n).is_some_and(|right| right.0) => {
                 self.ledger()
                     .revoke_grant(grant_id(*n as u8), String::new(), vec![], NOW)
                     .unwrap();
@@ -596,10 +750,11 @@ impl Run {
             }
             _ => return,
         };
-        let open = self.oracle.people[n].open.is_some();
-        assert_eq!(done.is_err(), open);
+        let people = &self.oracle.people[n];
+        let refused = people.open.is_some() || people.gone;
+        assert_eq!(done.is_err(), refused);
         match step {
-            _ if open => {}
+            _ if refused => {}
             Step::Mark(_, ids, _) => self.oracle.mark(n, ids),
             Step::Readmit(_, ids) => self.oracle.readmit(n, ids),
             Step::Rekey(_, pairs) => self.oracle.rekey(n, pairs),
@@ -620,6 +775,17 @@ impl Run {
                 self.reopen(seed);
             }
             Step::AskAndFail(asked, twice) => self.fail(&asked, twice),
+            Step::AskAndCompact(asked) => {
+                if let Some(permit) = self.admit(&asked) {
+                    self.compact();
+                    let population = self.oracle.datasets[RIGHTS[asked.right].3].0;
+                    self.finish(permit, population);
+                }
+            }
+            Step::Offer(asked) => self.offer(&asked),
+            Step::Merge(merge) => self.merge(&merge),
+            Step::Compact => self.compact(),
+            Step::Crash(upkeep, crash) => drop(self.crash(&upkeep, crash)),
             Step::Ingest(dataset, ids) => self.ingest(dataset, &ids),
             Step::Checkpoint => {
                 self.ledger.take().unwrap().close().unwrap();
@@ -629,7 +795,8 @@ impl Run {
             Step::Lift(n) => {
                 let lifted = self.ledger().lift(&population_name(n), vec![], NOW);
                 let people = &mut self.oracle.people[n];
-                assert_eq!(lifted.is_ok(), people.stops > 0 || people.stopped);
+                let stopped = people.stops > 0 || people.stopped;
+                assert_eq!(lifted.is_ok(), stopped && !people.gone);
                 (people.stops, people.stopped) = (0, false);
                 self.rerun();
             }
@@ -645,15 +812,19 @@ impl Run {
         let ledger = self.ledger();
         let books = (0..3).map(|n| {
             let view = match n {
-                2 => ledger.datasets(NOW).remove(0).account.unwrap(),
-                n => ledger.population(&population_name(n), NOW).unwrap().account,
-            };
-            SeenBook {
+                2 => ledger.datasets(NOW).remove(0).account,
+                n => ledger
+                    .population(&population_name(n), NOW)
+                    .map(|p| p.account),
+            }?;
+            let guarantee = view.guarantee.unwrap();
+            Some(SeenBook {
                 meter: view.meter.nano(),
                 keys: view.meter_keys.units(),
-                guarantee: view.guarantee.unwrap().limit.rho().nano(),
+                guarantee: guarantee.limit.rho().nano(),
+                guarantee_keys: guarantee.delta_keys.units(),
                 exposures: ledger.exposures_for_tests(&account(n)),
-            }
+            })
         });
         let project = |n| {
             let view = ledger.project(&project_name(n)).unwrap();
@@ -675,17 +846,22 @@ impl Run {
     fn check(&mut self) {
         let seen = self.see();
         let oracle = &self.oracle;
-        for (book, seen) in oracle.books.iter().zip(&seen.books) {
+        for (n, (book, seen)) in oracle.books.iter().zip(&seen.books).enumerate() {
+            let gone = n < 2 && oracle.people[n].gone;
+            assert_eq!(seen.is_none(), gone);
+            let Some(seen) = seen else { continue };
             assert_eq!(seen.exposures, book.exposures);
             assert_eq!((seen.meter, seen.keys), (book.meter, book.keys));
             let people = &oracle.people[book.population];
             let waits = |slot| people.joined.contains(&slot) || people.dead.contains(&slot);
             invariants::meter_covers_every_exposure(seen, waits);
-            invariants::the_guarantee_is_the_highest_limit_ever(seen, book.highest);
+            let highest = (book.highest, book.keys_highest);
+            invariants::the_guarantee_is_the_highest_limit_ever(seen, highest);
+            invariants::keys_stay_within_what_is_promised(seen);
         }
         let people = [ANN, BOB].map(|who| (who, oracle.taken_by(who))).into();
         let projects = [0, 1].map(|n| oracle.taken_for(n));
-        let grants = [2, 3].map(|n| oracle.sum(|intent| intent.right == n));
+        let grants = [2, 3, 4].map(|n| oracle.sum(|intent| intent.right == n));
         invariants::totals_are_the_sums_of_the_intents(&seen, &people, &projects, &grants);
         for (project, (members, waiting, _)) in oracle.projects.iter().zip(&seen.projects) {
             assert!(project.members.iter().eq(members) && project.waiting.iter().eq(waiting));
@@ -697,6 +873,7 @@ impl Run {
             assert_eq!(self.ledger().release(key).unwrap().as_ref(), Some(answer));
         }
         self.before = Some(seen);
+        self.check_proofs();
     }
 
     /// Reopening changes nothing, with a checkpoint or without.
@@ -714,7 +891,7 @@ impl Run {
 /// A few histories by default, as many as asked for otherwise.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
-    let cases = if asked.cases == 256 { 64 } else { asked.cases };
+    let cases = if asked.cases == 256 { 400 } else { asked.cases };
     ProptestConfig { cases, ..asked }
 }
 
@@ -731,6 +908,9 @@ proptest! {
         }
         run.reopen(0);
         run.check();
+        run.compact();
+        run.check();
         run.reopening_changes_nothing();
+        run.check_all_proofs();
     }
 }

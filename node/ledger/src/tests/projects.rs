@@ -322,7 +322,13 @@ fn a_release_wanted_complete_runs_only_while_the_meters_prove_it() {
 fn keys_that_are_not_declared_take_delta_from_everybody_in_both_modes() {
     for mode in [Mode::Protect, Mode::Strict] {
         let disk = Disk::default();
-        let ledger = granted(&disk, new_grant(1, BOB));
+        let ledger = granted(
+            &disk,
+            NewGrant {
+                delta_keys: DeltaCharge::from_units(200),
+                ..new_grant(1, BOB)
+            },
+        );
         let keyed = |n, units| AdmitRequest {
             delta_keys: DeltaCharge::from_units(units),
             ..granted_request(1, BOB, n)
@@ -355,5 +361,36 @@ fn keys_that_are_not_declared_take_delta_from_everybody_in_both_modes() {
             refusal(ledger.set_limit(set, NOW)),
             Refusal::Admission(admission::Refusal::DeltaTooLarge { .. })
         ));
+    }
+}
+
+#[test]
+fn a_grant_takes_delta_for_keys_only_as_its_owner_wrote_and_never_gets_it_back() {
+    for (allowed, answers) in [(0, 0), (100, 2)] {
+        let disk = Disk::default();
+        let new = NewGrant {
+            delta_keys: DeltaCharge::from_units(allowed),
+            ..new_grant(1, BOB)
+        };
+        let ledger = granted(&disk, new);
+        let mut set = limit(population(), 10_000_000_000, Mode::Protect);
+        set.delta_keys = DeltaCharge::from_units(1_000);
+        ledger.set_limit(set, NOW).unwrap();
+        let keyed = |n| AdmitRequest {
+            delta_keys: DeltaCharge::from_units(50),
+            ..granted_request(1, BOB, n)
+        };
+        (0..answers).for_each(|n| drop(answer(&ledger, keyed(n), 1)));
+        let head = ledger.head();
+        let refused = refusal(ledger.admit(keyed(9), NOW));
+        assert_eq!(refused, Refusal::GrantKeys(grant_id(1)));
+        assert_eq!(ledger.head(), head);
+        drop(ledger);
+        let ledger = open(&disk).unwrap();
+        let grant = ledger.grant(grant_id(1), NOW).unwrap();
+        assert_eq!(grant.delta_keys.units(), allowed);
+        assert_eq!(grant.taken_keys.units(), u64::from(answers) * 50);
+        // Declared keys are another matter.
+        answer(&ledger, granted_request(1, BOB, 10), 1);
     }
 }

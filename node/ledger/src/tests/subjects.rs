@@ -2,14 +2,14 @@
 
 use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::{DatasetId, DatasetName, PopulationName};
-use obscura_privacy::{Accumulator, Mode, Permit, Sparse};
+use obscura_privacy::{Accumulator, Mode, Permit, Sparse, admission};
 use rand::SeedableRng as _;
 
 use super::disk::Disk;
 use super::world::*;
 use crate::{
-    Account, Admission, AdmitRequest, DatasetVersion, Error, Indexed, Ledger, Mark, Marked,
-    NewData, NewGrant, NewPopulation, Refusal, Secrets, SubjectHash,
+    Account, Admission, AdmitRequest, DatasetVersion, Error, Indexed, Ledger, LimitSet, Mark,
+    Marked, NewData, NewGrant, NewPopulation, Refusal, Secrets, SubjectHash,
 };
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
@@ -488,6 +488,22 @@ fn a_merge_that_loses_joins_or_promises_less_is_refused_without_a_trace() {
         refused(shifted(6, 50), WIDE, protect),
         Refusal::Full(people_of())
     );
+    assert_eq!(ledger.head(), head);
+    // Each delta for keys alone is below one in ten, both together are not.
+    for account in [population(), Account::Population(patients())] {
+        let tenth = DeltaCharge::from_units(60_000_000_000_000_000);
+        let set = |delta_keys| LimitSet {
+            delta_keys,
+            ..limit(account.clone(), WIDE, protect)
+        };
+        ledger.set_limit(set(tenth), NOW).unwrap();
+        ledger.set_limit(set(DeltaCharge::ZERO), NOW).unwrap();
+    }
+    let head = ledger.head();
+    assert!(matches!(
+        refused(shifted(6, 4), WIDE, protect),
+        Refusal::Admission(admission::Refusal::DeltaTooLarge { .. })
+    ));
     let wide = limit(population(), WIDE, protect);
     let itself = ledger.merge_populations(&people_of(), &people_of(), vec![], wide, vec![], NOW);
     assert_eq!(refusal(itself), Refusal::MergeSelf);

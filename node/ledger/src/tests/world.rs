@@ -151,6 +151,7 @@ pub(super) fn new_grant(n: u8, scientist: KeyId) -> NewGrant {
         dataset: dataset_id(1),
         columns: vec!["day".to_owned(), "cost".to_owned()],
         most: Rho::from_nano(4 * PRICE.nano()),
+        delta_keys: DeltaCharge::ZERO,
         releases: 4,
         expires: LATER,
         reason: "a pilot".to_owned(),

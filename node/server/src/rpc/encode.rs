@@ -273,6 +273,8 @@ pub(super) fn grant(node: &Node, face: &GrantFace) -> v1::Grant {
         expires_unix_ms: view.expires.0,
         reason: view.reason.clone(),
         state: state.into(),
+        keys_units: view.delta_keys.units(),
+        keys_taken_units: view.taken_keys.units(),
     }
 }
 

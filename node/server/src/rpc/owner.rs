@@ -17,7 +17,7 @@ use crate::access::For;
 use crate::error::Error;
 use crate::limits;
 use crate::node::Node;
-use crate::{grants, owner, projects, studies};
+use crate::{owner, studies};
 
 mod people;
 
@@ -256,15 +256,7 @@ impl Owner for Services {
         &self,
         request: Request<v1::Signed>,
     ) -> Result<Response<v1::Signed>, Status> {
-        self.call(
-            LIST_PROJECTS,
-            request,
-            |node, opened: Opened<v1::ListProjectsRequest>| {
-                let v1::ListProjectsRequest {} = opened.body;
-                Ok(encode::projects(node, &projects::all(node, &opened.caller)))
-            },
-        )
-        .await
+        self.call(LIST_PROJECTS, request, people::projects).await
     }
 
     async fn confirm_member(
@@ -306,15 +298,7 @@ impl Owner for Services {
         &self,
         request: Request<v1::Signed>,
     ) -> Result<Response<v1::Signed>, Status> {
-        self.call(
-            LIST_GRANTS,
-            request,
-            |node, opened: Opened<v1::ListGrantsRequest>| {
-                let v1::ListGrantsRequest {} = opened.body;
-                Ok(encode::grants(node, &grants::all(node, &opened.caller)))
-            },
-        )
-        .await
+        self.call(LIST_GRANTS, request, people::grants).await
     }
 
     async fn mark_subjects(

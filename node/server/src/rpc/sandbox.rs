@@ -13,6 +13,7 @@ use crate::access::For;
 use crate::error::Error;
 use crate::limits;
 use crate::node::{DatasetFace, Node};
+use crate::projects;
 use crate::question::Question;
 use crate::sandbox::{self, Preview};
 
@@ -79,6 +80,7 @@ impl Sandbox for Services {
                     options,
                     code_lists,
                     dataset_version,
+                    project,
                 } = opened.body;
                 let (sql, accuracy) = (text(&sql)?, wire::accuracy_from(accuracy)?);
                 let code_lists = wire::code_lists_from(code_lists)?;
@@ -89,7 +91,12 @@ impl Sandbox for Services {
                     code_lists: &code_lists,
                 };
                 let face = version(node, &dataset, dataset_version)?;
-                let seen = sandbox::preview(node, &opened.caller.key(), face, question)?;
+                let project = match project.as_str() {
+                    "" => None,
+                    name => Some(projects::name(name)?),
+                };
+                let caller = opened.caller.key();
+                let seen = sandbox::preview(node, &caller, project.as_ref(), face, question)?;
                 Ok(preview(&seen))
             },
         )

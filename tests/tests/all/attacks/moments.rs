@@ -136,6 +136,7 @@ async fn a_flood_of_mock_runs_is_one_callers_own_trouble() {
         options,
         code_lists,
         dataset_version: _,
+        project: _,
     } = preview(VISITS, v1::accuracy::Way::PriceNano(9_000_000));
     let body = v1::RunMockRequest {
         dataset,

@@ -59,11 +59,13 @@ impl Inner {
             Authority::Grant { grant } => {
                 let entry = self.state.grants.get(grant);
                 let entry = entry.ok_or(Refusal::NoGrant(*grant))?;
-                Ok(admission::within_grant(
-                    price,
-                    entry.taken,
-                    entry.grant.most,
-                )?)
+                admission::within_grant(price, entry.taken, entry.grant.most)?;
+                let (asked, most) = (request.delta_keys, entry.grant.delta_keys);
+                if admission::keys_fit(asked, entry.taken_keys, most) {
+                    Ok(())
+                } else {
+                    Err(Refusal::GrantKeys(*grant))
+                }
             }
         }
     }

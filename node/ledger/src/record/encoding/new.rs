@@ -7,7 +7,7 @@ use super::{
 };
 use crate::codec::{InvalidBytes, Reader, Stored, Writer};
 use crate::record::fields::{get_blob, get_capacity, put_blob};
-use crate::record::{Record, SubjectHash};
+use crate::record::{Record, SubjectHash, old};
 
 pub(super) fn write_project(record: &Record, to: &mut Writer) -> u16 {
     match record {
@@ -99,6 +99,7 @@ pub(super) fn read_project(
             rho: from.get()?,
             evidence: get_blob(from)?,
         },
+        GRANT_GIVEN if version == 1 => Record::GrantGiven(old::grant(from)?),
         GRANT_GIVEN => Record::GrantGiven(from.get()?),
         GRANT_REVOKED => Record::GrantRevoked {
             grant: from.get()?,

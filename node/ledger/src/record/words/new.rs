@@ -1,5 +1,7 @@
 //! Projects, grants, and subjects that come and go, in words.
 
+use obscura_model::exposure::DeltaCharge;
+
 use super::{Names, because};
 use crate::record::{Mark, Record};
 
@@ -53,9 +55,14 @@ fn describe_grant(record: &Record, names: &Names) -> (&'static str, String) {
         Record::GrantGiven(grant) => {
             let dataset = names.datasets.get(&grant.dataset);
             let dataset = dataset.map_or_else(|| grant.dataset.to_string(), |n| n.to_string());
+            let keys = if grant.delta_keys == DeltaCharge::ZERO {
+                ""
+            } else {
+                " and with keys that are not declared"
+            };
             let text = format!(
                 "Grant {} was given to {} for project {}: at most {} releases of dataset \
-                 {dataset}, until {}{}.",
+                 {dataset}{keys}, until {}{}.",
                 grant.id,
                 names.person(&grant.scientist),
                 grant.project,

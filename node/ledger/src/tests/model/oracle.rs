@@ -30,7 +30,10 @@ pub(super) struct Book {
     pub(super) strict: bool,
     pub(super) highest: u64,
     pub(super) meter: u64,
+    /// Delta for keys: taken, allowed, and the most that was ever allowed.
     pub(super) keys: u64,
+    pub(super) keys_limit: u64,
+    pub(super) keys_highest: u64,
     /// By slot of the population.
     pub(super) exposures: Vec<u64>,
 }
@@ -38,6 +41,8 @@ pub(super) struct Book {
 #[derive(Debug, Clone, Default)]
 pub(super) struct People {
     pub(super) most: usize,
+    /// Merged into the other population.
+    pub(super) gone: bool,
     pub(super) who: BTreeMap<u8, usize>,
     pub(super) marked: BTreeSet<u8>,
     pub(super) next: usize,
@@ -59,6 +64,8 @@ pub(super) struct Right {
     pub(super) begun: BTreeMap<usize, u32>,
     pub(super) times: u32,
     pub(super) taken: u64,
+    /// Delta for keys.
+    pub(super) keys: u64,
     pub(super) most: u64,
     pub(super) ended: bool,
 }
@@ -73,6 +80,8 @@ pub(super) struct Ask {
     pub(super) release: usize,
     pub(super) complete: bool,
     pub(super) keys: u64,
+    /// Whether what is released takes as much of delta, whatever was said.
+    pub(super) understated: bool,
     /// The version of the dataset that it reads.
     pub(super) version: usize,
     pub(super) restarted: bool,
@@ -102,8 +111,29 @@ pub(super) const RELEASES: [(&str, u64, u64); 3] = [
     ("b", 500, 20_000_000),
     ("c", 1_000, 5_000_000),
 ];
-/// What every account allows of delta for keys.
+/// What every account allows of delta for keys at first.
 pub(super) const KEYS: u64 = 25;
+/// What a release with keys that are not declared takes of delta.
+pub(super) const RELEASE_KEYS: u64 = 10;
+
+/// What a grant allows of it.
+pub(super) const GRANT_KEYS: u64 = 20;
+
+/// What each release of a study takes of delta for keys, as it was approved.
+pub(super) fn approved_keys(release: usize) -> u64 {
+    if release == 2 { RELEASE_KEYS } else { 0 }
+}
+
+/// What became of a request that got an id of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Open,
+    Answered,
+    Poisoned,
+}
+
+/// The question of a request: who asks which release on which version of which dataset.
+pub(super) type Plan = (KeyId, usize, usize, usize);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Oracle {
@@ -112,12 +142,17 @@ pub(super) struct Oracle {
     pub(super) people: Vec<People>,
     /// The population of each dataset, and the slots with rows of each version.
     pub(super) datasets: Vec<(usize, Vec<Rows>)>,
+    /// The first version of each dataset whose rows lie where its people are.
+    pub(super) usable: Vec<usize>,
     pub(super) rights: Vec<Right>,
     pub(super) projects: Vec<Project>,
     pub(super) every: u64,
     pub(super) own: BTreeMap<KeyId, u64>,
     pub(super) intents: Vec<Counted>,
-    pub(super) used: BTreeSet<(KeyId, u16)>,
+    /// With the body.
+    pub(super) used: BTreeMap<(KeyId, u16), (String, End)>,
+    /// The newest answered request of each question.
+    pub(super) earlier: BTreeMap<Plan, (KeyId, u16)>,
 }
 
 impl Oracle {
@@ -146,7 +181,10 @@ impl Oracle {
     /// What approved studies other than this hold of a book.
     fn reserved(&self, book: usize, except: usize) -> u64 {
         let rights = self.rights.iter().enumerate();
-        let others = rights.filter(|(n, right)| *n != except && !right.grant && !right.ended);
+        let others = rights.filter(|(n, right)| {
+            // Studies are of the first version.
+            *n != except && !right.grant && !right.ended && self.usable[right.dataset] == 1
+        });
         let held = others.filter(|(_, right)| self.books_of(right.dataset).contains(&book));
         let outstanding = held.flat_map(|(_, right)| {
             RELEASES.iter().enumerate().map(|(n, (_, _, price))| {
@@ -168,12 +206,17 @@ impl Oracle {
             runs < right.times
                 && right.holder == ask.who
                 && right.taken + price <= right.most
+                && right.keys + ask.keys <= GRANT_KEYS
                 && ask.version == versions
         } else {
             // Studies were approved for the first version, on plain terms.
-            begun(ask.release) < right.times && ask.version == 1 && !ask.complete && ask.keys == 0
+            begun(ask.release) < right.times
+                && ask.version == 1
+                && !ask.complete
+                && ask.keys == approved_keys(ask.release)
         };
-        member && !right.ended && allowed
+        let usable = ask.version >= self.usable[right.dataset];
+        member && !right.ended && allowed && usable
     }
 
     /// Whether a request is granted.
@@ -184,12 +227,13 @@ impl Oracle {
         let fits = |book: &Book, n: usize| {
             let strict =
                 !book.strict || book.meter + price + self.reserved(n, ask.right) <= book.limit;
-            let keys = ask.keys == 0 || book.keys + ask.keys <= KEYS;
+            let keys = ask.keys == 0 || book.keys + ask.keys <= book.keys_limit;
             strict && keys && price <= book.limit
         };
         let scientist = self.own.get(&ask.who).copied().unwrap_or(self.every);
         let project = self.projects[right.project].limit.unwrap_or(self.every);
         self.authorised(ask)
+            && !ask.understated
             && !people.stopped
             && people.open.is_none()
             && books.iter().all(|n| fits(&self.books[*n], *n))
@@ -216,12 +260,14 @@ impl Oracle {
         let right = &mut self.rights[ask.right];
         *right.begun.entry(ask.release).or_default() += 1;
         right.taken += price;
+        right.keys += ask.keys;
         self.intents.push(Counted {
             who: ask.who,
             right: ask.right,
             price,
         });
-        self.used.insert((ask.who, ask.request));
+        let body = (format!("{ask:?}"), End::Open);
+        self.used.insert((ask.who, ask.request), body);
         self.people[self.datasets[dataset].0].open = Some(ask.clone());
     }
 
@@ -253,12 +299,36 @@ impl Oracle {
                 charged.push((slot, amount));
             }
         }
+        self.end(&ask, End::Answered);
+        let plan = (ask.who, ask.release, dataset, ask.version);
+        self.earlier.insert(plan, (ask.who, ask.request));
         for (slot, amount) in &charged {
             for book in &books {
                 self.books[*book].exposures[*slot] += amount;
             }
         }
         charged
+    }
+
+    fn end(&mut self, ask: &Ask, end: End) {
+        self.used.get_mut(&(ask.who, ask.request)).unwrap().1 = end;
+    }
+
+    /// The earlier request whose answer a question gets, if it is offered one.
+    pub(super) fn offered(&mut self, ask: &Ask) -> Option<(KeyId, u16)> {
+        let plan = (
+            ask.who,
+            ask.release,
+            self.rights[ask.right].dataset,
+            ask.version,
+        );
+        let earlier = *self.earlier.get(&plan)?;
+        let id = (ask.who, ask.request);
+        if self.used.contains_key(&id) {
+            return None;
+        }
+        self.used.insert(id, (format!("{ask:?}"), End::Answered));
+        Some(earlier)
     }
 
     /// A begun release stopped. Gives whether it was given up.
@@ -269,6 +339,7 @@ impl Oracle {
         if people.open.as_ref().is_some_and(|open| open.restarted) {
             let open = people.open.take().unwrap();
             self.rights[open.right].ended = true;
+            self.end(&open, End::Poisoned);
             return true;
         }
         false
@@ -373,7 +444,7 @@ impl Oracle {
 
 impl People {
     /// Every id of the same person, and the id itself.
-    fn same(&self, id: u8) -> Vec<u8> {
+    pub(super) fn same(&self, id: u8) -> Vec<u8> {
         let slot = self.who.get(&id);
         let others = self.who.iter().filter(|(_, other)| Some(*other) == slot);
         others.map(|(id, _)| *id).chain([id]).collect()

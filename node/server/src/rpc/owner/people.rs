@@ -21,6 +21,14 @@ fn grant_id(bytes: &[u8]) -> Result<GrantId, Error> {
     Ok(GrantId::from_bytes(bytes).map_err(InvalidWire::from)?)
 }
 
+pub(super) fn projects(
+    node: &Arc<Node>,
+    opened: Opened<v1::ListProjectsRequest>,
+) -> Result<v1::ListProjectsResponse, Error> {
+    let v1::ListProjectsRequest {} = opened.body;
+    Ok(encode::projects(node, &projects::all(node, &opened.caller)))
+}
+
 pub(super) fn confirm(
     node: &Arc<Node>,
     opened: Opened<v1::MemberRequest>,
@@ -64,6 +72,14 @@ pub(super) fn limit(
     Ok(encode::project(node, &face))
 }
 
+pub(super) fn grants(
+    node: &Arc<Node>,
+    opened: Opened<v1::ListGrantsRequest>,
+) -> Result<v1::ListGrantsResponse, Error> {
+    let v1::ListGrantsRequest {} = opened.body;
+    Ok(encode::grants(node, &grants::all(node, &opened.caller)))
+}
+
 pub(super) fn give(
     node: &Arc<Node>,
     opened: Opened<v1::GiveGrantRequest>,
@@ -78,6 +94,7 @@ pub(super) fn give(
         releases,
         until,
         reason,
+        delta_keys,
     } = opened.body;
     let wanted = WantedGrant {
         id: grant_id(&id)?,
@@ -86,6 +103,7 @@ pub(super) fn give(
         dataset,
         columns,
         epsilon,
+        delta_keys,
         releases,
         until,
         reason,
