@@ -60,6 +60,27 @@ impl Lone {
         })
     }
 
+    /// Another node from a copy of this one's folder, which must not run: the same keys, journal
+    /// and rows. Not started.
+    ///
+    /// # Errors
+    ///
+    /// If it runs or the folder cannot be copied.
+    pub fn fork(&self) -> Result<Self> {
+        if self.running.is_some() {
+            bail!("the node runs");
+        }
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            command: self.command.clone(),
+            site: self.site.twin(&folder.path().join(&self.site.name))?,
+            scientist: self.scientist.clone(),
+            folder,
+            running: None,
+            begun: watch::Sender::new(0),
+        })
+    }
+
     /// Puts another program in front, with its arguments.
     #[must_use]
     pub fn under(mut self, tracer: &[&str]) -> Self {
@@ -176,10 +197,19 @@ impl Lone {
         self.running.as_ref().and_then(|(child, _)| child.id())
     }
 
-    fn target(&self) -> Result<Target> {
+    /// Where the process listens.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn address(&self) -> Result<SocketAddr> {
         let (_, address) = self.running.as_ref().context("the node does not run")?;
+        Ok(*address)
+    }
+
+    fn target(&self) -> Result<Target> {
         Ok(Target::Node {
-            address: address.to_string(),
+            address: self.address()?.to_string(),
             name: name(&self.site.name)?,
         })
     }

@@ -6,6 +6,10 @@ mod bombs;
 mod channels;
 #[path = "attacks/faults.rs"]
 mod faults;
+#[path = "attacks/forks.rs"]
+mod forks;
+#[path = "attacks/ident.rs"]
+mod ident;
 #[path = "attacks/index.rs"]
 mod index;
 #[path = "attacks/joins.rs"]

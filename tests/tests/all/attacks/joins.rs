@@ -115,6 +115,40 @@ async fn b15_a_join_is_for_all_rows_that_a_person_can_have() {
     worlds.stop().await;
 }
 
+/// The same with groups: a hundred joined rows at most over all of them, however they are spread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b15_joined_rows_are_cut_once_and_not_in_each_group() {
+    let worlds = clinic(480.0).await;
+    let price = limit(480.0).largest_release().nano() / 2;
+    let joined = "SELECT DATE_TRUNC('month', v.day) AS m, COUNT(*) AS n FROM patients p \
+                  JOIN visits v USING (subject_id) WHERE v.cost >= 5000 \
+                  GROUP BY DATE_TRUNC('month', v.day)";
+    let dear = "SELECT DATE_TRUNC('month', v.day) AS m, SUM(p.income) AS s FROM patients p \
+                JOIN visits v USING (subject_id) WHERE v.cost >= 5000 \
+                GROUP BY DATE_TRUNC('month', v.day)";
+    let cases = [
+        (joined, 1.0, [10.0, 0.0, 1.0]),
+        (dear, 1e6, [10.0, 0.0, 0.0]),
+    ];
+    for (sql, unit, expected) in cases {
+        let releases = released(&worlds, C, &[(sql, price)]).await;
+        for (release, expected) in releases[0].iter().zip(expected) {
+            let vector = &release.answer.shape().vectors[0];
+            let norm = (vector.clip_squared as f64).sqrt() * vector.step() / unit;
+            assert!((10.0..10.01).contains(&norm), "{sql}: {norm}");
+            let found = values(release, 0);
+            let (sum, sigma) = (
+                found.iter().sum::<f64>() / unit,
+                vector.sigma_in_units() / unit,
+            );
+            let most = 8.0 * sigma * (found.len() as f64).sqrt();
+            // Ten rows in each of twelve months would be 110 more.
+            assert!(most < 55.0 && (sum - expected).abs() < most, "{sql}: {sum}");
+        }
+    }
+    worlds.stop().await;
+}
+
 /// Whatever is accepted runs in every world, whoever is there and whatever their rows are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c01_c02_nothing_inside_a_subquery_fails() {
