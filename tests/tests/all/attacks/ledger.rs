@@ -91,8 +91,8 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
     (
         "D22",
-        "attacks/ledger.rs",
-        "d22_a_second_process_is_refused_under_any_name_of_the_folder",
+        "attacks/forks.rs",
+        "d22_a_second_process_on_one_folder_does_not_start",
     ),
     (
         "D23",
@@ -450,6 +450,13 @@ async fn d23_the_same_people_in_a_new_dataset_keep_their_exposure() {
     assert_eq!(refused.0, "not_now", "{}", refused.1);
     assert!(refused.1.contains("room"), "{}", refused.1);
     assert_eq!((site.meter().unwrap().nano() + quarter / 2) / quarter, 4);
+    // Nor as other people, without the owner's word that nobody is in both.
+    let others = description.replace("name = \"again\"", "name = \"others\"");
+    let others = others.replace("subject_unit", "population = \"others\"\nsubject_unit");
+    let refused = outcome(owner.add_dataset(&others).await);
+    assert_eq!(refused.0, "not_now", "{}", refused.1);
+    assert!(refused.1.contains("nobody is in both"), "{}", refused.1);
+    assert_eq!(owner.datasets().await.unwrap().len(), 2);
     cluster.stop().await;
 }
 
