@@ -22,7 +22,7 @@ use super::B25;
 use crate::support::VISITS;
 use crate::system::{Call, calls, now};
 
-/// Every way to ask this, as the body of its rpc.
+/// Every way to ask this, as the body of its rpc; the study is one that was never submitted.
 fn ways(fine: &Study, sql: &str) -> [(&'static str, Vec<u8>); 3] {
     let asked = preview(sql, v1::accuracy::Way::PriceNano(9_000_000));
     let mut document = wire::study_to(fine);
@@ -107,8 +107,9 @@ async fn b25_no_file_is_opened_and_nothing_is_started_for_any_of_them() {
     ada.submit(&fine).await.remove(0).outcome.unwrap();
     let review = owner.review(fine.id()).await.unwrap();
     owner.decide(&review, Verdict::Approve, "").await.unwrap();
+    let other = study(&ada, "visits", &asks, terms(), vec![node.clone()]).unwrap();
     let begun = now();
-    refused(&lone, &fine).await;
+    refused(&lone, &other).await;
     let ended = now();
     // A release is what reads the rows: the trace would show that.
     ada.release(&fine, &node.name, &release_name("n").unwrap(), 1)
