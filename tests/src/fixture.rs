@@ -178,6 +178,52 @@ pub fn visits(world: World) -> Dataset {
     dataset("visits", 10, &columns, csv)
 }
 
+/// [`patients`] once more as `ruled`, whose owner has signed a minimum cell and rounding as well.
+#[must_use]
+pub fn ruled(world: World) -> Dataset {
+    let mut dataset = patients(world);
+    dataset.description = dataset.description.replace("patients", "ruled");
+    dataset
+        .description
+        .push_str("\n[disclosure]\nminimum_cell = 15\nrounding = 5\n");
+    (dataset.file, dataset.name) = ("ruled.csv".to_owned(), "ruled".to_owned());
+    dataset
+}
+
+/// `reasons(subject_id, reason, paid)`, at most four rows a subject, with reasons that nobody
+/// declared, of every length and in letters of one to four bytes: the n-th of them has n people. In
+/// D only S0042 has the reason ZZ, in D'' only S0042 has YY.
+#[must_use]
+pub fn reasons(world: World) -> Dataset {
+    let columns = [
+        "name = \"reason\"\ntype = \"text\"\nmost_characters = 20\n\
+         keys = { per_person = 2, most = 50, characters = 12, delta = 1e-8 }\n"
+            .to_owned(),
+        "name = \"paid\"\ntype = \"integer\"\nlowest = 0\nhighest = 100\n".to_owned(),
+    ];
+    let mut csv = "subject_id,reason,paid\n".to_owned();
+    let (mut people, mut subject) = (1, 0);
+    while subject < SUBJECTS {
+        let letter = pick(&["a", "\u{e9}", "\u{4e2d}", "\u{1f600}"], people);
+        let reason = letter.repeat(people as usize % 10) + &people.to_string();
+        for _ in 0..people {
+            subject += 1;
+            if subject != SOUGHT && subject <= SUBJECTS {
+                // Writing to a String cannot fail.
+                let _ = writeln!(csv, "S{subject:04},{reason},{}", subject % 100);
+            }
+        }
+        people += 1;
+    }
+    match world {
+        World::Everybody => csv.push_str("S0042,ZZ,100\nS0042,ZZ,100\nS0042,\u{e9}1,100\n"),
+        World::Changed => csv.push_str("S0042,YY,0\n"),
+        World::Without => {}
+        World::Nobody => csv = "subject_id,reason,paid\n".to_owned(),
+    }
+    dataset("reasons", 4, &columns, csv)
+}
+
 /// The description of both as tables of one dataset, `clinic`: the files are those of
 /// [`patients`] and [`visits`].
 #[must_use]

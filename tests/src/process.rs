@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail};
 use obscura_client::model::exposure::{Delta, Mode};
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::clock::TestClock;
 use crate::cluster::Site;
@@ -35,6 +36,10 @@ pub struct Lone {
     pub folder: TempDir,
     running: Option<(Child, SocketAddr)>,
     begun: watch::Sender<u32>,
+    /// What the log reports, and what it reported.
+    filter: String,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Lone {
@@ -57,7 +62,47 @@ impl Lone {
             folder,
             running: None,
             begun: watch::Sender::new(0),
+            filter: "obscura_node=info".to_owned(),
+            log: Arc::default(),
+            reader: None,
         })
+    }
+
+    /// Another node from a copy of this one's folder, which must not run: the same keys, journal
+    /// and rows. Not started.
+    ///
+    /// # Errors
+    ///
+    /// If it runs or the folder cannot be copied.
+    pub fn fork(&self) -> Result<Self> {
+        if self.running.is_some() {
+            bail!("the node runs");
+        }
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            command: self.command.clone(),
+            site: self.site.twin(&folder.path().join(&self.site.name))?,
+            scientist: self.scientist.clone(),
+            folder,
+            running: None,
+            begun: watch::Sender::new(0),
+            filter: self.filter.clone(),
+            log: Arc::default(),
+            reader: None,
+        })
+    }
+
+    /// Has the log report something else from the next start on.
+    #[must_use]
+    pub fn logging(mut self, filter: &str) -> Self {
+        filter.clone_into(&mut self.filter);
+        self
+    }
+
+    /// The lines of the log so far; all of them once the process has ended.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
     /// Puts another program in front, with its arguments.
@@ -108,7 +153,7 @@ impl Lone {
         let mut child = Command::new(program)
             .args(arguments)
             .arg(self.site.config())
-            .arg("obscura_node=info")
+            .arg(&self.filter)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -116,7 +161,8 @@ impl Lone {
             .spawn()
             .with_context(|| format!("starting {program}"))?;
         let log = BufReader::new(child.stderr.take().context("no log")?);
-        tokio::spawn(count_begun(log.lines(), self.begun.clone()));
+        let (begun, kept) = (self.begun.clone(), self.log.clone());
+        self.reader = Some(tokio::spawn(read_log(log.lines(), begun, kept)));
         let out = child.stdout.take().context("no output")?;
         let line = BufReader::new(out)
             .lines()
@@ -150,6 +196,10 @@ impl Lone {
         let (mut child, _) = self.running.take().context("the node does not run")?;
         drop(child.stdin.take());
         let status = child.wait().await?;
+        if let Some(reader) = self.reader.take() {
+            // Ends with the process's end of the pipe.
+            reader.await?;
+        }
         if status.success() {
             Ok(())
         } else {
@@ -176,10 +226,19 @@ impl Lone {
         self.running.as_ref().and_then(|(child, _)| child.id())
     }
 
-    fn target(&self) -> Result<Target> {
+    /// Where the process listens.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn address(&self) -> Result<SocketAddr> {
         let (_, address) = self.running.as_ref().context("the node does not run")?;
+        Ok(*address)
+    }
+
+    fn target(&self) -> Result<Target> {
         Ok(Target::Node {
-            address: address.to_string(),
+            address: self.address()?.to_string(),
             name: name(&self.site.name)?,
         })
     }
@@ -260,9 +319,16 @@ impl Lone {
     }
 }
 
-/// Counts the lines of a node's log that say that a release has begun.
-async fn count_begun(mut log: Lines<BufReader<ChildStderr>>, begun: watch::Sender<u32>) {
+/// Keeps the lines of a node's log, and counts those that say that a release has begun.
+async fn read_log(
+    mut log: Lines<BufReader<ChildStderr>>,
+    begun: watch::Sender<u32>,
+    kept: Arc<Mutex<Vec<String>>>,
+) {
     while let Ok(Some(line)) = log.next_line().await {
+        let mut kept = kept.lock().unwrap_or_else(|e| e.into_inner());
+        kept.push(line.clone());
+        drop(kept);
         if line.contains("the intent is durable") {
             begun.send_modify(|count| *count += 1);
         }

@@ -16,6 +16,8 @@ use crate::people::Person;
 
 /// The rpc that runs a release.
 pub const RUN: &str = "/obscura.v1.Releases/Run";
+/// The rpc that asks under a grant.
+pub const ASK: &str = "/obscura.v1.Releases/Ask";
 
 /// What came back: a message, or a gRPC code with its text.
 pub type Answer = std::result::Result<SignedMessage, (tonic::Code, String)>;

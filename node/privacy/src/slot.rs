@@ -270,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn every_number_and_every_bit_of_its_noise_takes_time() {
+        let slot = |cells, sigma| slot(cells, &vectors(1, sigma), 1, 1, 1).unwrap();
+        assert!(slot(10_000, 1 << 10) >= 9 * slot(1_000, 1 << 10));
+        assert!(slot(1_000, 1 << 40) > slot(1_000, 1 << 10));
+    }
+
+    #[test]
     fn a_step_of_zero_or_of_hours_is_no_fault() {
         assert_eq!(slot(1, &vectors(1, 1), &work(1, 1), 0), Ok(11));
         assert_eq!(

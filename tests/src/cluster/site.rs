@@ -88,6 +88,29 @@ impl Site {
         Ok(())
     }
 
+    /// A second node from a copy of this one's folder, with everything in it: configuration, keys,
+    /// journal and rows. Not started.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be copied.
+    pub fn twin(&self, folder: &Path) -> Result<Self> {
+        super::builder::copy(&self.folder, folder)?;
+        let listener = StdListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            folder: folder.to_owned(),
+            dataset: self.dataset.clone(),
+            certificate: self.certificate.clone(),
+            clock: self.clock.clone(),
+            listener,
+            node: None,
+            running: None,
+        })
+    }
+
     /// Registers one more dataset, as the owner.
     ///
     /// # Errors

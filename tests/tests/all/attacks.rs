@@ -6,12 +6,18 @@ mod bombs;
 mod channels;
 #[path = "attacks/faults.rs"]
 mod faults;
+#[path = "attacks/forks.rs"]
+mod forks;
+#[path = "attacks/ident.rs"]
+mod ident;
 #[path = "attacks/index.rs"]
 mod index;
 #[path = "attacks/joins.rs"]
 mod joins;
 #[path = "attacks/ledger.rs"]
 mod ledger;
+#[path = "attacks/logs.rs"]
+mod logs;
 #[path = "attacks/moments.rs"]
 mod moments;
 #[path = "attacks/numbers.rs"]
@@ -195,6 +201,21 @@ async fn bombs_are_refused_and_the_node_goes_on() {
     let way = v1::accuracy::Way::PriceNano(9_000_000);
     assert!(eve.preview(VISITS, way).await.is_ok());
     cluster.stop().await;
+}
+
+/// F08: the transport has no code that unpacks anything, so there is nothing that could grow.
+#[test]
+fn no_message_is_ever_unpacked() {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    let lock = std::fs::read_to_string(lock).unwrap();
+    let tonic = lock
+        .split("[[package]]")
+        .find(|p| p.contains("name = \"tonic\"\n"));
+    let tonic = tonic.unwrap();
+    assert!(tonic.contains("\"hyper\""), "{tonic}");
+    for packer in ["flate2", "zstd", "async-compression", "brotli"] {
+        assert!(!tonic.contains(packer), "{tonic}");
+    }
 }
 
 /// E03, E06, G03: what was signed for one thing is good for no other.

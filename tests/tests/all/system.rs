@@ -14,16 +14,16 @@ use crate::support::VISITS;
 
 /// A system call that has ended.
 #[derive(Debug)]
-struct Call {
-    name: String,
-    text: String,
-    begun: f64,
-    ended: f64,
+pub(crate) struct Call {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) begun: f64,
+    pub(crate) ended: f64,
     result: i64,
 }
 
 /// Reads what `strace -f -ttt -T -yy` writes: calls may be split in two lines.
-fn calls(trace: &str) -> Vec<Call> {
+pub(crate) fn calls(trace: &str) -> Vec<Call> {
     let mut open: BTreeMap<String, (f64, String)> = BTreeMap::new();
     let mut found = Vec::new();
     for line in trace.lines() {
@@ -72,7 +72,7 @@ fn calls(trace: &str) -> Vec<Call> {
     found
 }
 
-fn now() -> f64 {
+pub(crate) fn now() -> f64 {
     #[allow(clippy::disallowed_methods)] // compared with what strace wrote
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap().as_secs_f64()

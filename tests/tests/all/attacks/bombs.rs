@@ -52,6 +52,7 @@ async fn f01_long_flat_expressions() {
         format!("SELECT 1{} FROM patients", "+1".repeat(2_000)),
         format!("SELECT 1{} FROM patients", "+1".repeat(20_000)),
         count(&format!("age = 1{}", " OR age = 1".repeat(5_000))),
+        count(&format!("age = 1{}", " OR age = 1".repeat(20_000))),
         count(&format!("age = 1{}", " AND age <> 1".repeat(4_000))),
         count(&format!("age = 1{}", "*1".repeat(15_000))),
         count(&format!("dx = 'D01'{}", "||'x'".repeat(10_000))),
@@ -110,6 +111,10 @@ async fn f02_deep_nesting() {
             "SELECT COUNT(*) FROM patients{}",
             " UNION ALL SELECT 1".repeat(2_500)
         ),
+        format!(
+            "SELECT COUNT(*) FROM patients{}",
+            " UNION ALL SELECT 1".repeat(5_000)
+        ),
         format!("{}SELECT 1", "WITH a AS (".repeat(3_000)),
         "SELECT (".repeat(5_000),
         "((((((((((".repeat(6_000),
@@ -121,6 +126,11 @@ async fn f02_deep_nesting() {
 async fn f03_wide_queries() {
     bombs(vec![
         count(&format!("age IN ({}1)", "1,".repeat(30_000))),
+        count(&format!("age IN ({}1)", "1,".repeat(200_000))),
+        format!(
+            "SELECT {}COUNT(*) FROM patients",
+            "COUNT(*), ".repeat(10_000)
+        ),
         format!(
             "SELECT {}COUNT(*) FROM patients",
             "COUNT(*), ".repeat(5_000)

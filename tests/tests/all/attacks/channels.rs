@@ -9,7 +9,7 @@ use obscura_client::model::study::StudyState;
 use obscura_tests::clock::TestClock;
 use obscura_tests::cluster::{Cluster, ask};
 use obscura_tests::data::visits;
-use obscura_tests::fixture::timing::{distance, median, rank_correlation, timed};
+use obscura_tests::fixture::timing::{Alarm, Verdict, timed};
 use obscura_tests::fixture::{Setup, World, Worlds};
 use obscura_tests::raw::RUN;
 use rand::seq::IndexedRandom as _;
@@ -25,85 +25,96 @@ use crate::support::VISITS;
 
 const P: &str = "patients";
 
-/// Each is refused for its text or released, the same way in all worlds.
-async fn total(conditions: &[&str]) {
+/// Each is refused for its text or released, the same way in all worlds; at least so many are
+/// released, or nothing was tried.
+async fn total(least: usize, conditions: &[&str]) {
     let worlds = worlds().await;
     let queries: Vec<String> = conditions
         .iter()
         .map(|c| format!("SELECT COUNT(*) AS n FROM patients WHERE {c}"))
         .collect();
     let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
-    refused_or_released(&worlds, P, &queries).await;
+    let made = refused_or_released(&worlds, P, &queries).await;
+    assert!(made.len() >= least, "only {} were released", made.len());
     worlds.stop().await;
 }
 
 /// S0042 alone makes the divisor zero.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c01_division_by_zero() {
-    total(&[
-        "1 / (age - 42) > 0",
-        "5 % (age - 42) = 0",
-        "MOD(5, age - 42) = 0",
-        "1 / (age - 42) > 0 OR 1 = 1",
-        "age = 41 AND 1 / (age - 42) > 0",
-        "CASE WHEN age = 42 THEN 1 / (age - 42) ELSE 1 END > 0",
-        "0 / (age - 42) = 0",
-        "(age - 42) / (age - 42) = 1",
-        "1 / (1 / (age - 42)) > 0",
-        "POWER(age - 42, -1) > 0",
-        "LN(age - 42) > 0",
-        "SQRT(age - 43) >= 0",
-        "LOG(10, age - 42) > 0",
-        "COALESCE(1 / (age - 42), 0) = 0",
-        "NULLIF(1, 1 / (age - 42)) = 1",
-        "WIDTH_BUCKET(age, 42, age, 5) > 0",
-        "DATE_TRUNC('day', DATE '2020-01-01' + 1 / (age - 42)) > DATE '2020-01-01'",
-    ])
+    total(
+        12,
+        &[
+            "1 / (age - 42) > 0",
+            "5 % (age - 42) = 0",
+            "MOD(5, age - 42) = 0",
+            "1 / (age - 42) > 0 OR 1 = 1",
+            "age = 41 AND 1 / (age - 42) > 0",
+            "CASE WHEN age = 42 THEN 1 / (age - 42) ELSE 1 END > 0",
+            "0 / (age - 42) = 0",
+            "(age - 42) / (age - 42) = 1",
+            "1 / (1 / (age - 42)) > 0",
+            "POWER(age - 42, -1) > 0",
+            "LN(age - 42) > 0",
+            "SQRT(age - 43) >= 0",
+            "LOG(10, age - 42) > 0",
+            "COALESCE(1 / (age - 42), 0) = 0",
+            "NULLIF(1, 1 / (age - 42)) = 1",
+            "WIDTH_BUCKET(age, 42, age, 5) > 0",
+            "DATE_TRUNC('day', DATE '2020-01-01' + 1 / (age - 42)) > DATE '2020-01-01'",
+        ],
+    )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c02_casts_that_fail() {
-    total(&[
-        "CAST(age * 3 AS TINYINT) > 0",
-        "CAST(note AS BIGINT) > 0",
-        "CAST(note AS DOUBLE) > 0",
-        "CAST(note AS DATE) > DATE '2020-01-01'",
-        "CAST(note AS BOOLEAN)",
-        "CAST(income * 1000000 AS INTEGER) > 0",
-        "TRY_CAST(note AS BIGINT) > 0",
-        "note::int > 0",
-        "arrow_cast(note, 'Int8') > 0",
-        "to_timestamp(note) IS NULL",
-        "CAST(dx AS BIGINT) IS NULL",
-        "CAST(bmi AS BIGINT) = 60",
-        "CAST(age AS VARCHAR) = '42'",
-        "SUBSTR(note, age - 43, 1) = '('",
-        "SUBSTR(note, 1, 42 - age) = '('",
-        "CAST('x' AS BIGINT) = age",
-    ])
+    total(
+        10,
+        &[
+            "CAST(age * 3 AS TINYINT) > 0",
+            "CAST(note AS BIGINT) > 0",
+            "CAST(note AS DOUBLE) > 0",
+            "CAST(note AS DATE) > DATE '2020-01-01'",
+            "CAST(note AS BOOLEAN)",
+            "CAST(income * 1000000 AS INTEGER) > 0",
+            "TRY_CAST(note AS BIGINT) > 0",
+            "note::int > 0",
+            "arrow_cast(note, 'Int8') > 0",
+            "to_timestamp(note) IS NULL",
+            "CAST(dx AS BIGINT) IS NULL",
+            "CAST(bmi AS BIGINT) = 60",
+            "CAST(age AS VARCHAR) = '42'",
+            "SUBSTR(note, age - 43, 1) = '('",
+            "SUBSTR(note, 1, 42 - age) = '('",
+            "CAST('x' AS BIGINT) = age",
+        ],
+    )
     .await;
 }
 
 /// S0011 has the largest income that there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c03_arithmetic_that_overflows() {
-    total(&[
-        "income * income > 0",
-        "income * income * income * income * income * income > 0",
-        "ABS(-9223372036854775808) > age",
-        "income + 9223372036854775807 > 0",
-        "-income - 9223372036854775807 < 0",
-        "EXP(income) > 1",
-        "POWER(income, income) > 1",
-        "EXP(EXP(age)) > 1",
-        "income * 1e308 * 1e308 > 0",
-        "income * 1e308 - income * 1e308 = 0",
-        "ROUND(income, 400) > 0",
-        "ROUND(bmi, -400) = 0",
-        "bmi * 0 = 0",
-        "1e-320 * bmi > 0",
-    ])
+    total(
+        10,
+        &[
+            "income * income > 0",
+            "income * income * income * income * income * income > 0",
+            "ABS(-9223372036854775808) > age",
+            "income + 9223372036854775807 > 0",
+            "-income - 9223372036854775807 < 0",
+            "EXP(income) > 1",
+            "POWER(income, income) > 1",
+            "EXP(EXP(age)) > 1",
+            "income * 1e308 * 1e308 > 0",
+            "income * 1e308 - income * 1e308 = 0",
+            "ROUND(income, 400) > 0",
+            "ROUND(bmi, -400) = 0",
+            "bmi * 0 = 0",
+            "1e-320 * bmi > 0",
+        ],
+    )
     .await;
     let worlds = worlds().await;
     let sums = [
@@ -161,27 +172,32 @@ async fn c05_data_as_a_pattern() {
 /// Literal patterns and texts meet S0042's note, whatever they are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c05_literal_patterns() {
-    total(&[
-        "regexp_like(note, '(a+)+$')",
-        "regexp_like(note, '^\\($')",
-        "note ~ '.*.*.*.*.*x'",
-        "note LIKE '%(%'",
-        "note LIKE '%\\'",
-        "note LIKE '%%%%%%%%%%%%%%%%%%%%x'",
-        "note ILIKE '(' ESCAPE '('",
-        "note = '('",
-        "note IN ('(', ')')",
-        "note IS NOT NULL",
-    ])
+    total(
+        7,
+        &[
+            "regexp_like(note, '(a+)+$')",
+            "regexp_like(note, '^\\($')",
+            "note ~ '.*.*.*.*.*x'",
+            "note LIKE '%(%'",
+            "note LIKE '%\\'",
+            "note LIKE '%%%%%%%%%%%%%%%%%%%%x'",
+            "note ILIKE '(' ESCAPE '('",
+            "note = '('",
+            "note IN ('(', ')')",
+            "note IS NOT NULL",
+        ],
+    )
     .await;
 }
 
 /// The slow branch is taken for S0042 alone. What distinguishes the worlds at this size of sample
 /// with certainty is a branch that only they pay for: the campaign has the rows' own thresholds.
-/// Kolmogorov and Smirnov's 2.7 is exceeded once in a million; the order of calls alternates.
+/// Here all but the gap comes by chance once in a million; the gap is wider than the campaign's
+/// because other tests run on the same cores. The order of calls alternates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c08_c10_time_tells_neither_who_is_there_nor_the_noise() {
     const ROUNDS: usize = 120;
+    const GAP: f64 = 2.5;
     let setup = Setup {
         worlds: vec![World::Everybody, World::Without],
         epsilon: 50.0,
@@ -197,22 +213,9 @@ async fn c08_c10_time_tells_neither_who_is_there_nor_the_noise() {
     let asks = [ask("n", &slow, 1_000_000).times(ROUNDS as u32)];
     let study = worlds.approved(P, &asks).await.unwrap();
     let all = timed(&worlds, &study, ROUNDS).await.unwrap();
-    let millis = |world: usize| -> Vec<f64> {
-        all[world]
-            .iter()
-            .map(|t| t.took.as_secs_f64() * 1e3)
-            .collect()
-    };
-    let (with, without) = (millis(0), millis(1));
-    let far = distance(&with, &without);
-    assert!(far < 2.7, "{far}: {with:?} {without:?}");
-    let step = 20.0;
-    let gap = (median(&with) - median(&without)).abs();
-    assert!(gap < step / 4.0, "{gap} milliseconds apart");
-    // 240 pairs: 4.9 standard deviations of 1 / sqrt(239), once in a million.
-    let sizes: Vec<f64> = all.iter().flatten().map(|t| t.size).collect();
-    let r = rank_correlation(&[with, without].concat(), &sizes);
-    assert!(r.abs() < 0.317, "rank correlation {r}");
+    let verdict = Verdict::of(&all[0], &all[1]);
+    let alarms = verdict.alarms(&Alarm::of(2 * ROUNDS, GAP));
+    assert!(alarms.is_empty(), "{alarms:?}: {verdict:?}");
     meter(&worlds);
     worlds.stop().await;
 }
@@ -336,16 +339,27 @@ fn damage(folder: &std::path::Path) {
     assert!(damaged > 0);
 }
 
-/// A hundred times the same, in three worlds: keys, order and every length stay.
+/// A hundred times the same, in three worlds and on one to sixteen threads: keys, order and every
+/// length stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c16_order_and_lengths_stay_from_run_to_run() {
     const RUNS: u32 = 100;
-    let worlds = worlds().await;
+    let mut worlds = worlds().await;
     let sql = "SELECT sex, region, COUNT(*) AS n, AVG(bmi) AS a FROM patients GROUP BY sex, region";
     let asks = [ask("n", sql, 1_000_000).times(RUNS)];
     let study = worlds.approved(P, &asks).await.unwrap();
     let (mut lengths, mut shapes) = (BTreeSet::new(), Vec::new());
-    for _ in 0..RUNS {
+    for run in 0..RUNS {
+        if run % 20 == 0 {
+            // Other partitions of the rows, and other ones in each world.
+            for (site, add) in worlds.clusters.iter_mut().map(|c| &mut c.sites[0]).zip(0..) {
+                threads(
+                    &site.config(),
+                    [1, 2, 3, 7, 16][(run / 20 + add) as usize % 5],
+                );
+                site.restart().await.unwrap();
+            }
+        }
         let told = worlds.run(&study, "n").await.unwrap();
         told.alike().unwrap().unwrap();
         lengths.extend(told.bodies().iter().map(Vec::len));
@@ -356,6 +370,15 @@ async fn c16_order_and_lengths_stay_from_run_to_run() {
     assert_eq!(lengths.len(), 1, "{lengths:?}");
     assert!(shapes.windows(2).all(|two| two[0] == two[1]));
     worlds.stop().await;
+}
+
+/// Sets how many threads a node's folds have.
+fn threads(config: &std::path::Path, number: u32) {
+    let text = std::fs::read_to_string(config).unwrap();
+    let other = text.lines().filter(|line| !line.starts_with("threads ="));
+    let line = format!("threads = {number}");
+    let lines: Vec<&str> = other.chain([line.as_str()]).collect();
+    std::fs::write(config, lines.join("\n") + "\n").unwrap();
 }
 
 const PIECES: [&str; 44] = [
@@ -405,6 +428,23 @@ const PIECES: [&str; 44] = [
     "LEAST(",
 ];
 
+/// Whether a sentence names a place, which must be one in the text (of one line).
+fn has_place(said: &str, sql: &str) -> bool {
+    let Some((_, rest)) = said.split_once("line ") else {
+        return false;
+    };
+    let Some((line, rest)) = rest.split_once(", column ") else {
+        return false;
+    };
+    let column = rest.split_once(':').map(|(column, _)| column.parse());
+    let (line, column): (usize, usize) = (line.parse().unwrap(), column.unwrap().unwrap());
+    assert!(
+        line == 1 && (1..=sql.chars().count() + 1).contains(&column),
+        "{sql}: {said}"
+    );
+    true
+}
+
 /// 200 texts that are nearly queries: whatever is said of them is the same everywhere and tells a
 /// place in the text, never a value. The seed is fixed, so that a failure can be had again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -414,7 +454,7 @@ async fn c18_what_errors_say() {
     let mut random = rand_chacha::ChaCha20Rng::seed_from_u64(18);
     let valid = "SELECT region , COUNT(*) , SUM( income ) FROM patients WHERE age = 42 AND \
                  CASE WHEN bmi >= 1e9 THEN 1 ELSE 0 END = 0 GROUP BY region";
-    let mut malformed = 0;
+    let (mut malformed, mut placed) = (0, 0);
     while malformed < 200 {
         let mut words: Vec<&str> = valid.split(' ').collect();
         for _ in 0..random.random_range(1..4) {
@@ -428,9 +468,12 @@ async fn c18_what_errors_say() {
         let sql = words.join(" ");
         if previewed(&worlds, P, &sql).await.is_err() {
             malformed += 1;
-            refused_once(&worlds, P, &sql).await;
+            let text = refused_once(&worlds, P, &sql).await;
+            placed += usize::from(has_place(&text, &sql));
         }
     }
+    // The rest is about the whole of it, such as a column that is in no group.
+    assert!(placed > 150, "only {placed} of 200 name a place");
     worlds.alike().await.unwrap().like(&before).unwrap();
     worlds.stop().await;
 }

@@ -115,6 +115,44 @@ async fn b15_a_join_is_for_all_rows_that_a_person_can_have() {
     worlds.stop().await;
 }
 
+/// The same with groups: ten joined rows at most over all of them, however they are spread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b15_joined_rows_are_cut_once_and_not_in_each_group() {
+    let worlds = clinic(480.0).await;
+    let price = limit(480.0).largest_release().nano() / 2;
+    let joined = "SELECT DATE_TRUNC('month', v.day) AS m, COUNT(*) AS n FROM patients p \
+                  JOIN visits v USING (subject_id) WHERE v.cost >= 5000 \
+                  GROUP BY DATE_TRUNC('month', v.day)";
+    let dear = "SELECT DATE_TRUNC('month', v.day) AS m, SUM(p.income) AS s FROM patients p \
+                JOIN visits v USING (subject_id) WHERE v.cost >= 5000 \
+                GROUP BY DATE_TRUNC('month', v.day)";
+    let cases = [
+        (joined, 1.0, [10.0, 0.0, 1.0]),
+        (dear, 1e6, [10.0, 0.0, 0.0]),
+    ];
+    for (sql, unit, expected) in cases {
+        let (mut sums, mut most) = ([0.0; 3], 0.0);
+        for _ in 0..4 {
+            let releases = released(&worlds, C, &[(sql, price / 2)]).await;
+            for (sum, release) in sums.iter_mut().zip(&releases[0]) {
+                let vector = &release.answer.shape().vectors[0];
+                let norm = (vector.clip_squared as f64).sqrt() * vector.step() / unit;
+                assert!((10.0..10.01).contains(&norm), "{sql}: {norm}");
+                let found = values(release, 0);
+                *sum += found.iter().sum::<f64>() / unit / 4.0;
+                // Five and a half standard deviations of the mean of four sums: once in 10^7.
+                most = 5.5 * vector.sigma_in_units() / unit * (found.len() as f64 / 4.0).sqrt();
+            }
+        }
+        // Five hundred rows in twelve months have a sum of 34 when cut to the norm alone.
+        assert!(most < 20.0, "{sql}: {most}");
+        for (sum, expected) in sums.iter().zip(expected) {
+            assert!((sum - expected).abs() < most, "{sql}: {sums:?}");
+        }
+    }
+    worlds.stop().await;
+}
+
 /// Whatever is accepted runs in every world, whoever is there and whatever their rows are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c01_c02_nothing_inside_a_subquery_fails() {

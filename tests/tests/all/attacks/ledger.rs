@@ -91,8 +91,8 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
     (
         "D22",
-        "attacks/ledger.rs",
-        "d22_a_second_process_is_refused_under_any_name_of_the_folder",
+        "attacks/forks.rs",
+        "d22_a_second_process_on_one_folder_does_not_start",
     ),
     (
         "D23",
@@ -233,38 +233,41 @@ async fn d04_a_hundred_repeats_are_one_release_priced_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d08_whatever_was_priced_for_a_caller_who_left_can_be_fetched() {
+    // Five hundred altogether.
     const TRIALS: u8 = 250;
     let cluster = one(visits(60, 3, 1)).await;
-    let ada = cluster.client("ada").await.unwrap();
-    let asks = [ask("n", VISITS, 1_000_000).times(u32::from(TRIALS))];
-    let study = cluster.approved(&ada, &asks).await.unwrap();
-    let eve = Attacker::new(&cluster, "ada", 0);
-    for id in 1..=TRIALS {
-        let call = eve.run(&study, id);
-        // At another moment of the call each time; dropping the call resets its stream.
-        let moment = Duration::from_micros(u64::from(id) * 2_654_435_761 % 6_000);
-        drop(tokio::time::timeout(moment, call).await);
-    }
     let key = cluster.sites[0].institution().unwrap().key;
-    let ledger = cluster.sites[0].node().unwrap().ledger().clone();
     let (mut prices, mut kept) = (0, BTreeSet::new());
-    for id in 1..=TRIALS {
-        let release = loop {
-            match eve.run(&study, id).await {
-                Ok(release) => break release,
-                // Its own first call is still under way.
-                Err((Code::ResourceExhausted, _)) => tokio::task::yield_now().await,
-                Err(other) => panic!("{id}: {other:?}"),
-            }
-        };
-        prices += release.open(&key).unwrap().price.nano();
-        kept.insert(release.body);
+    for who in ["ada", "bob"] {
+        let client = cluster.client(who).await.unwrap();
+        let asks = [ask("n", VISITS, 1_000_000).times(u32::from(TRIALS))];
+        let study = cluster.approved(&client, &asks).await.unwrap();
+        let eve = Attacker::new(&cluster, who, 0);
+        for id in 1..=TRIALS {
+            let call = eve.run(&study, id);
+            // At another moment of the call each time; dropping the call resets its stream.
+            let moment = Duration::from_micros(u64::from(id) * 2_654_435_761 % 6_000);
+            drop(tokio::time::timeout(moment, call).await);
+        }
+        for id in 1..=TRIALS {
+            let release = loop {
+                match eve.run(&study, id).await {
+                    Ok(release) => break release,
+                    // Its own first call is still under way.
+                    Err((Code::ResourceExhausted, _)) => tokio::task::yield_now().await,
+                    Err(other) => panic!("{who} {id}: {other:?}"),
+                }
+            };
+            prices += release.open(&key).unwrap().price.nano();
+            kept.insert(release.body);
+        }
     }
     assert_eq!(
         kept.len(),
-        usize::from(TRIALS),
+        2 * usize::from(TRIALS),
         "every request has a release of its own"
     );
+    let ledger = cluster.sites[0].node().unwrap().ledger().clone();
     assert_eq!(cluster.sites[0].meter().unwrap().nano(), prices);
     assert!(ledger.reruns().is_empty());
     cluster.stop().await;
@@ -450,6 +453,13 @@ async fn d23_the_same_people_in_a_new_dataset_keep_their_exposure() {
     assert_eq!(refused.0, "not_now", "{}", refused.1);
     assert!(refused.1.contains("room"), "{}", refused.1);
     assert_eq!((site.meter().unwrap().nano() + quarter / 2) / quarter, 4);
+    // Nor as other people, without the owner's word that nobody is in both.
+    let others = description.replace("name = \"again\"", "name = \"others\"");
+    let others = others.replace("subject_unit", "population = \"others\"\nsubject_unit");
+    let refused = outcome(owner.add_dataset(&others).await);
+    assert_eq!(refused.0, "not_now", "{}", refused.1);
+    assert!(refused.1.contains("nobody is in both"), "{}", refused.1);
+    assert_eq!(owner.datasets().await.unwrap().len(), 2);
     cluster.stop().await;
 }
 

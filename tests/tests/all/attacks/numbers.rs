@@ -9,7 +9,9 @@ use obscura_tests::data::Dataset;
 use obscura_tests::fixture::{Setup, World, Worlds};
 
 use super::limit;
-use super::worlds::{CENT, refused_once, refused_or_released, released, values, worlds};
+use super::worlds::{
+    CENT, meter, previewed, refused_once, refused_or_released, released, values, worlds,
+};
 use crate::support::outcome;
 
 const P: &str = "patients";
@@ -303,6 +305,79 @@ async fn a18_sensitivity_is_a_subjects_and_rows_beyond_the_most_do_not_count() {
     let rows = "SELECT COUNT(*) AS n FROM visits WHERE cost >= 5000";
     let releases = released(&worlds, "visits", &[(rows, price)]).await;
     about(&first(&releases[0]), &[10.0, 0.0, 1.0], "S0042's rows");
+    worlds.stop().await;
+}
+
+/// Spread over groups, S0042's 500 rows are ten all the same: not ten in each group, and in no
+/// group nor in all of them together more than the noise is for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a18_rows_beyond_the_most_do_not_count_in_other_groups_either() {
+    let (worlds, price) = clear().await;
+    let by_month = "SELECT DATE_TRUNC('month', day) AS m, COUNT(*) AS n FROM visits \
+                    WHERE cost >= 5000 GROUP BY DATE_TRUNC('month', day)";
+    let by_both = "SELECT DATE_TRUNC('month', day) AS m, WIDTH_BUCKET(cost, 0, 50000, 2) AS b, \
+                   SUM(cost) AS s FROM visits WHERE cost >= 5000 \
+                   GROUP BY DATE_TRUNC('month', day), WIDTH_BUCKET(cost, 0, 50000, 2)";
+    for (sql, unit) in [(by_month, 1.0), (by_both, 50_000.0)] {
+        let mut sums = [0.0; 3];
+        let (mut cells, mut sigma) = (0, 0.0);
+        // Four times, so that ten rows stand out of the noise of all groups together.
+        for _ in 0..4 {
+            let releases = released(&worlds, "visits", &[(sql, price / 2)]).await;
+            for (sum, release) in sums.iter_mut().zip(&releases[0]) {
+                let vector = &release.answer.shape().vectors[0];
+                let clip = (vector.clip_squared as f64).sqrt() * vector.step() / unit;
+                assert!((10.0..10.001).contains(&clip), "{sql}: {clip}");
+                sigma = vector.sigma_in_units() / unit;
+                let found = values(release, 0);
+                cells = found.len();
+                *sum += found.iter().sum::<f64>() / unit / 4.0;
+                // The norm of what was added: noise alone has a square of cells sigma^2.
+                let square: f64 = found.iter().map(|n| (n / unit).powi(2)).sum();
+                let noise = cells as f64 * sigma.powi(2);
+                let most = (10.0 + noise.sqrt() + 6.0 * sigma).powi(2);
+                assert!(square <= most, "{sql}: {square} of {most}");
+            }
+        }
+        assert!(cells >= 12, "{cells}");
+        // Five and a half standard deviations of the mean of four sums over all groups: once in
+        // 10^7. Five hundred rows in twelve groups have a sum of 34 when cut to the norm alone.
+        let most = 5.5 * sigma * (cells as f64 / 4.0).sqrt();
+        assert!(most < 34.0, "{sql}: {most}");
+        for (sum, expected) in sums.iter().zip([10.0, 0.0, 1.0]) {
+            assert!((sum - expected).abs() < most, "{sql}: {sums:?}");
+        }
+    }
+    worlds.stop().await;
+}
+
+/// Each of several aggregates has a price of its own, and what was shown before is what is charged,
+/// in the release, on the meter and in the journal alike.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a19_several_aggregates_are_charged_each_as_the_preview_said() {
+    let worlds = worlds().await;
+    let sql = "SELECT COUNT(*) AS n, SUM(age) AS a, SUM(income) AS i FROM patients";
+    let seen = previewed(&worlds, P, sql).await.unwrap();
+    let before = meter(&worlds);
+    let releases = released(&worlds, P, &[(sql, CENT)]).await;
+    for release in &releases[0] {
+        assert_eq!(release.price.nano(), seen.price_nano);
+        let vectors = &release.answer.shape().vectors;
+        assert_eq!(vectors.len(), 3);
+        let sum: f64 = vectors
+            .iter()
+            .map(|v| v.clip_squared as f64 / (2.0 * (v.sigma as f64).powi(2)))
+            .sum();
+        let price = release.price.nano() as f64 / 1e9;
+        // Rounded up, and by less than a billionth each.
+        assert!(price >= sum - 1e-15 && price < sum + 4e-9, "{price} {sum}");
+    }
+    assert_eq!(meter(&worlds) - before, seen.price_nano);
+    for site in worlds.sites() {
+        let owner = site.owner_client().await.unwrap();
+        let accounts = owner.exposure().await.unwrap().accounts;
+        assert_eq!(accounts[0].meter.nano(), seen.price_nano);
+    }
     worlds.stop().await;
 }
 

@@ -1,10 +1,16 @@
 //! Section B: what can be written as a query.
 
+use obscura_tests::cluster::ask;
 use obscura_tests::fixture::{CODES, Setup, World, Worlds};
 
+use super::limit;
 use super::worlds::{
     CENT, previewed, refused, refused_once, refused_or_released, released, values, worlds,
 };
+
+#[cfg(feature = "system")]
+#[path = "surface/traced.rs"]
+mod traced;
 
 const P: &str = "patients";
 const V: &str = "visits";
@@ -350,45 +356,47 @@ async fn b24_functions_that_do_not_mean_the_same_twice() {
     all_refused(&queries.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
+/// What is no table of the dataset, and what is no question.
+pub(super) const B25: [&str; 34] = [
+    "SELECT COUNT(*) FROM '/etc/passwd'",
+    "SELECT COUNT(*) FROM \"/etc/passwd\"",
+    "SELECT COUNT(*) FROM read_csv('/etc/passwd')",
+    "SELECT COUNT(*) FROM parquet_scan('patients.parquet')",
+    "SELECT COUNT(*) FROM generate_series(1, 1000000000000)",
+    "SELECT COUNT(*) FROM range(1000000000000)",
+    "SELECT COUNT(*) FROM unnest([1, 2, 3])",
+    "SELECT COUNT(*) FROM TABLE(patients)",
+    "SELECT COUNT(*) FROM information_schema.tables",
+    "SELECT COUNT(*) FROM pg_catalog.pg_class",
+    "SELECT COUNT(*) FROM public.patients",
+    "SELECT COUNT(*) FROM sqlite_master",
+    "SELECT COUNT(*) FROM (VALUES (1), (2)) t",
+    "SELECT COUNT(*) FROM people",
+    "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+    "CREATE TABLE t AS SELECT * FROM patients",
+    "COPY patients TO 'x.csv'",
+    "COPY (SELECT * FROM patients) TO PROGRAM 'sh'",
+    "INSERT INTO patients VALUES (1)",
+    "UPDATE patients SET age = 1",
+    "DELETE FROM patients",
+    "MERGE INTO patients USING patients ON true WHEN MATCHED THEN DELETE",
+    "DROP TABLE patients",
+    "SET x = 1",
+    "SHOW TABLES",
+    "PRAGMA table_info(patients)",
+    "ATTACH 'x.db' AS x",
+    "LOAD 'x.so'",
+    "CALL x()",
+    "PREPARE p AS SELECT 1",
+    "EXECUTE p",
+    "DECLARE c CURSOR FOR SELECT * FROM patients",
+    "BEGIN",
+    "WITH t AS (DELETE FROM patients RETURNING *) SELECT COUNT(*) FROM t",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b25_tables_that_are_files_or_functions_and_other_statements() {
-    all_refused(&[
-        "SELECT COUNT(*) FROM '/etc/passwd'",
-        "SELECT COUNT(*) FROM \"/etc/passwd\"",
-        "SELECT COUNT(*) FROM read_csv('/etc/passwd')",
-        "SELECT COUNT(*) FROM parquet_scan('patients.parquet')",
-        "SELECT COUNT(*) FROM generate_series(1, 1000000000000)",
-        "SELECT COUNT(*) FROM range(1000000000000)",
-        "SELECT COUNT(*) FROM unnest([1, 2, 3])",
-        "SELECT COUNT(*) FROM TABLE(patients)",
-        "SELECT COUNT(*) FROM information_schema.tables",
-        "SELECT COUNT(*) FROM pg_catalog.pg_class",
-        "SELECT COUNT(*) FROM public.patients",
-        "SELECT COUNT(*) FROM sqlite_master",
-        "SELECT COUNT(*) FROM (VALUES (1), (2)) t",
-        "SELECT COUNT(*) FROM people",
-        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
-        "CREATE TABLE t AS SELECT * FROM patients",
-        "COPY patients TO 'x.csv'",
-        "COPY (SELECT * FROM patients) TO PROGRAM 'sh'",
-        "INSERT INTO patients VALUES (1)",
-        "UPDATE patients SET age = 1",
-        "DELETE FROM patients",
-        "MERGE INTO patients USING patients ON true WHEN MATCHED THEN DELETE",
-        "DROP TABLE patients",
-        "SET x = 1",
-        "SHOW TABLES",
-        "PRAGMA table_info(patients)",
-        "ATTACH 'x.db' AS x",
-        "LOAD 'x.so'",
-        "CALL x()",
-        "PREPARE p AS SELECT 1",
-        "EXECUTE p",
-        "DECLARE c CURSOR FOR SELECT * FROM patients",
-        "BEGIN",
-        "WITH t AS (DELETE FROM patients RETURNING *) SELECT COUNT(*) FROM t",
-    ])
-    .await;
+    all_refused(&B25).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -435,6 +443,10 @@ async fn b28_statements_comments_and_letters() {
         "SELECT COUNT(*) FROM patients WHERE dx = U&'\\0052ARE1'",
         "SELECT COUNT(*) FROM patients WHERE dx = X'5241524531'",
         "SELECT COUNT(*) FROM patients \\g",
+        "\u{feff}SELECT COUNT(*) FROM patients",
+        "SELECT COUNT(*) FROM patients\u{200b}",
+        "SELECT COUNT(*) FROM pat\u{ad}ients",
+        "SELECT COUNT(*) FROM patients WHERE age = 42\u{2028}AND 1 = 1",
     ];
     refused(&worlds, &refusals.map(|sql| (P, sql))).await;
     let spellings = [
@@ -452,6 +464,18 @@ async fn b28_statements_comments_and_letters() {
         );
     }
     assert_eq!(forms.len(), 1, "{forms:?}");
+    // That one form is what owners are shown and what is run, however it was written.
+    let study = worlds.approved(P, &[ask("n", spellings[2], CENT)]).await;
+    let study = study.unwrap();
+    for site in worlds.sites() {
+        let review = site.owner_client().await.unwrap().review(study.id()).await;
+        assert!(forms.contains(&review.unwrap().releases[0].canonical_sql));
+    }
+    let told = worlds.run(&study, "n").await.unwrap();
+    told.alike().unwrap().unwrap();
+    for release in told.releases(&worlds).unwrap() {
+        assert!(forms.contains(&release.canonical_sql));
+    }
     worlds.stop().await;
 }
 
@@ -504,7 +528,11 @@ async fn b37_arithmetic_over_aggregates_sees_noisy_values_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b38_what_is_missing_is_defined() {
-    let worlds = worlds().await;
+    let setup = Setup {
+        epsilon: 20.0,
+        ..Setup::default()
+    };
+    let worlds = Worlds::build(setup).await.unwrap();
     let all = released(
         &worlds,
         P,
@@ -536,11 +564,30 @@ async fn b38_what_is_missing_is_defined() {
     .await;
     for releases in &all {
         for release in releases {
-            assert!(
-                values(release, 0).iter().all(|v| v.is_finite()),
-                "{release:?}"
-            );
+            let found = values(release, 0);
+            // A number in every cell: none is missing because nobody is in it.
+            assert_eq!(found.len(), release.answer.shape().cells());
+            assert!(found.iter().all(|v| v.is_finite()), "{release:?}");
         }
+    }
+    // Sums of nothing are 0 and noise: bmi <> bmi is true of no row.
+    for release in [&all[3], &all[6]].into_iter().flatten() {
+        let sigma = release.answer.shape().vectors[0].sigma_in_units();
+        let found = values(release, 0);
+        assert!(found.iter().all(|v| v.abs() < 8.0 * sigma), "{found:?}");
+    }
+    let all = released(
+        &worlds,
+        P,
+        &[(
+            "SELECT COUNT(*) AS n FROM patients WHERE bmi <> bmi",
+            2 * CENT,
+        )],
+    )
+    .await;
+    for release in &all[0] {
+        let sigma = release.answer.shape().vectors[0].sigma_in_units();
+        assert!(values(release, 0)[0].abs() < 8.0 * sigma);
     }
     refused_or_released(
         &worlds,
@@ -591,7 +638,12 @@ async fn b15_joins_of_a_person_with_their_rows() {
 /// The same person however their id is written; rows without one are left out, and raise nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b30_ids_are_normalised_once_and_rows_without_one_are_dropped() {
-    let worlds = worlds().await;
+    const CLEAR: f64 = 480.0;
+    let setup = Setup {
+        epsilon: CLEAR,
+        ..Setup::default()
+    };
+    let worlds = Worlds::build(setup).await.unwrap();
     let mut letters = obscura_tests::fixture::visits(World::Nobody);
     letters.description = letters.description.replace("\"visits", "\"letters");
     letters.file = "letters.csv".to_owned();
@@ -613,14 +665,21 @@ async fn b30_ids_are_normalised_once_and_rows_without_one_are_dropped() {
     }
     let sql = "SELECT COUNT(DISTINCT subject_id) AS n FROM letters";
     let rows = "SELECT COUNT(*) AS n FROM letters";
-    let all = released(&worlds, "letters", &[(sql, 5 * CENT), (rows, 5 * CENT)]).await;
-    // Sigmas 3.2 and 32: seven of them, once in 10^11.
-    for (people, rows) in all[0].iter().zip(&all[1]) {
-        let [people, rows] = [people, rows].map(|r| values(r, 0)[0]);
-        assert!(
-            (-20.0..26.0).contains(&people) && rows.abs() < 240.0,
-            "{people} {rows}"
-        );
+    let price = limit(CLEAR).largest_release().nano() / 2;
+    let all = released(&worlds, "letters", &[(sql, price), (rows, price)]).await;
+    // Two people with four rows and two, or one with four. Eight standard deviations.
+    let expected = [[2.0, 6.0], [1.0, 4.0], [2.0, 6.0]];
+    for (releases, place) in all.iter().zip([0, 1]) {
+        for (release, expected) in releases.iter().zip(expected) {
+            let (found, sigma) = (
+                values(release, 0)[0],
+                release.answer.shape().vectors[0].sigma_in_units(),
+            );
+            // So little noise that a fourth person would show.
+            assert!(place == 1 || sigma < 0.12, "{sigma}");
+            let far = (found - expected[place]).abs() / sigma;
+            assert!(far < 8.0, "{found} for {expected:?}, sigma {sigma}");
+        }
     }
     worlds.stop().await;
 }

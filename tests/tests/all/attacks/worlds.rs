@@ -5,7 +5,7 @@ use obscura_client::model::exposure::Mode;
 use obscura_client::model::release::Release;
 use obscura_client::model::wire;
 use obscura_tests::cluster::{Ask, ask};
-use obscura_tests::fixture::{Seen, Setup, World, Worlds};
+use obscura_tests::fixture::{Seen, Setup, Told, World, Worlds};
 use obscura_wire::v1;
 use prost::Message as _;
 use tonic::Code;
@@ -133,25 +133,38 @@ pub(super) async fn released(
     dataset: &str,
     queries: &[(&str, u64)],
 ) -> Vec<Vec<Release>> {
+    let asks = queries.iter().map(|(sql, nano)| ask("n", sql, *nano));
+    released_with(worlds, dataset, &asks.collect::<Vec<_>>()).await
+}
+
+/// As [`released`], with options.
+pub(super) async fn released_with(
+    worlds: &Worlds,
+    dataset: &str,
+    asks: &[Ask],
+) -> Vec<Vec<Release>> {
     let mut all = Vec::new();
-    for (sql, nano) in queries {
-        let before = meter(worlds);
-        let asks: [Ask; 1] = [ask("n", sql, *nano)];
-        let study = worlds.approved(dataset, &asks).await;
+    for one in asks {
+        let (before, sql) = (meter(worlds), &one.sql);
+        let study = worlds.approved(dataset, std::slice::from_ref(one)).await;
         let study = study.unwrap_or_else(|e| panic!("{sql}: {e:#}"));
-        let told = worlds.run(&study, "n").await.unwrap();
-        told.alike()
-            .unwrap()
-            .unwrap_or_else(|e| panic!("{sql}: {e:?}"));
-        let releases = told.releases(worlds).unwrap();
-        for release in &releases {
-            assert!(release.price.nano() > 0, "{sql}");
-            assert_eq!(meter(worlds) - before, release.price.nano(), "{sql}");
-        }
-        all.push(releases);
+        let told = worlds.run(&study, one.name).await.unwrap();
+        all.push(made(worlds, &told, before, sql));
     }
     worlds.alike().await.unwrap();
     all
+}
+
+/// The releases in what was told, alike in all worlds and charged their price.
+pub(super) fn made(worlds: &Worlds, told: &Told, before: u64, sql: &str) -> Vec<Release> {
+    let alike = told.alike().unwrap_or_else(|e| panic!("{sql}: {e:#}"));
+    alike.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    let releases = told.releases(worlds).unwrap();
+    for release in &releases {
+        assert!(release.price.nano() > 0, "{sql}");
+        assert_eq!(meter(worlds) - before, release.price.nano(), "{sql}");
+    }
+    releases
 }
 
 /// The public meter, which is equal in all worlds.
