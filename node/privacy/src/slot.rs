@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn every_number_and_every_bit_of_its_noise_takes_time() {
-        let slot = |cells, sigma| slot(cells, &vectors(1, sigma), 1, 1, 1).unwrap();
+        let slot = |cells, sigma| slot(cells, &vectors(1, sigma), &work(1, 1), 1).unwrap();
         assert!(slot(10_000, 1 << 10) >= 9 * slot(1_000, 1 << 10));
         assert!(slot(1_000, 1 << 40) > slot(1_000, 1 << 10));
     }
