@@ -41,6 +41,8 @@ pub struct Figures {
     pub requests: usize,
     /// Of them with an answer.
     pub answered: usize,
+    /// Of them answered by what an earlier study had made.
+    pub offered: usize,
     /// Of them given up for good after two interrupted runs.
     pub given_up: usize,
     /// Answers that came a second time, all of them the same.
@@ -55,6 +57,8 @@ enum Known {
     /// Asked; no answer has arrived.
     Asked,
     Answer(SignedRelease),
+    /// The answer to another request, offered for the same question: nothing was begun.
+    Offered(SignedRelease),
     /// A fixed error for ever.
     GivenUp,
 }
@@ -107,6 +111,7 @@ async fn ask_once(client: &Client, node: &Node, job: Job, study: &Study) -> Resu
         .release(study, &node.name, &release_name("n")?, job.1)
         .await;
     Ok(match answer {
+        Ok(release) if release.is_earlier() => Some(Known::Offered(release.signed().clone())),
         Ok(release) => Some(Known::Answer(release.signed().clone())),
         Err(error) if error.in_full().contains("failed and was not made") => Some(Known::GivenUp),
         Err(Error::Answered { .. } | Error::Unreachable { .. } | Error::Connect { .. }) => None,
@@ -270,11 +275,13 @@ async fn finish(
         let status = status(&client, study).await?;
         let begun = status.releases.first().context("a release")?;
         let book = book.lock().unwrap_or_else(|e| e.into_inner());
-        let settled = |(job, known): &(&Job, &Known)| job.0 == place && **known != Known::Asked;
-        let ours = book.known.iter().filter(settled).count();
+        let begun_here = |(job, known): &(&Job, &Known)| {
+            job.0 == place && matches!(known, Known::Answer(_) | Known::GivenUp)
+        };
+        let ours = book.known.iter().filter(begun_here).count();
         ensure!(
             ours == begun.runs as usize,
-            "study {place}: {ours} requests have an outcome, {} were begun",
+            "study {place}: {ours} requests have an outcome of their own, {} were begun",
             begun.runs
         );
         total += begun.price.nano() * u64::from(begun.runs);
@@ -291,6 +298,17 @@ async fn finish(
     lone.stop().await?;
     Ledger::verify(&lone.ledger(), journal)?;
     let book = book.lock().unwrap_or_else(|e| e.into_inner());
+    for offered in book.known.values() {
+        let Known::Offered(release) = offered else {
+            continue;
+        };
+        let made = Known::Answer(release.clone());
+        ensure!(
+            book.known.values().any(|k| *k == made),
+            "what was offered was made for no other request"
+        );
+    }
+    figures.offered = book.count(|k| matches!(k, Known::Offered(_)));
     figures.requests = book.known.len();
     figures.answered = book.count(|k| matches!(k, Known::Answer(_)));
     figures.given_up = book.count(|k| *k == Known::GivenUp);

@@ -30,10 +30,16 @@ impl Lowering<'_> {
             .node(1, Location::empty())
             .and_then(|()| self.dispatch(expr));
         self.depth -= 1;
-        Ok(match result? {
+        Ok(self.decided(result?))
+    }
+
+    /// What labels decide, decided: wherever a condition stands, so that it means the same when
+    /// brackets around it have gone.
+    fn decided(&self, value: Any) -> Any {
+        match value {
             Any::Bool(condition) => Any::Bool(labels::decided(condition, &self.scope)),
             other => other,
-        })
+        }
     }
 
     fn dispatch(&mut self, expr: &Expr) -> Result<Any, Refusal> {
@@ -135,7 +141,10 @@ impl Lowering<'_> {
         }
         let mut so_far = match leftmost {
             Expr::BinaryOp { left, op, right } => match Sides::of(op) {
-                Some(sides) => self.sides(sides, left, right)?,
+                Some(sides) => {
+                    let compared = self.sides(sides, left, right)?;
+                    self.decided(compared)
+                }
                 None => return Err(not_part(place(leftmost), &shown(&op.to_string()))),
             },
             other => self.any(other)?,

@@ -258,6 +258,15 @@ fn a_condition_on_one_category_becomes_its_labels() {
         ("STARTS_WITH(dx, 'I')", "dx = 'I10'"),
         ("dx < 'E11'", "dx IN ('E10', '42', '2020-02-29')"),
         ("dx BETWEEN 'E' AND 'F'", "dx IN ('E10', 'E11.0', 'E11.9')"),
+        // Wherever it stands.
+        (
+            "(LOWER(dx) = 'e10' OR (dx IS NULL OR LOWER(dx) = 'i10'))",
+            "dx = 'E10' OR dx IS NULL OR dx = 'I10'",
+        ),
+        (
+            "LOWER(dx) <> 'e10' AND (LOWER(dx) <> 'i10' AND dx IS NOT NULL)",
+            "dx <> 'E10' AND dx <> 'I10' AND dx IS NOT NULL",
+        ),
         // What is missing for a label cannot be a list.
         ("CAST(dx AS BIGINT) > 5", "CAST(dx AS BIGINT) > 5"),
         ("COALESCE(dx, 'E10') = 'E10'", "COALESCE(dx, 'E10') = 'E10'"),
