@@ -20,7 +20,7 @@ fn rich_query(sql: &str) -> Result<ValidatedQuery, Refusal> {
     ValidatedQuery::parse(&text, &rich(), &CodeLists::none())
 }
 
-fn where_is(condition: &str) -> Result<ValidatedQuery, Refusal> {
+pub(super) fn where_is(condition: &str) -> Result<ValidatedQuery, Refusal> {
     rich_query(&format!(
         "SELECT COUNT(*) AS n FROM patients WHERE {condition}"
     ))
