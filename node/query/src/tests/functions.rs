@@ -191,7 +191,8 @@ proptest! {
             Ok(query) => query,
             Err(refusal) => {
                 let text = refusal.to_string();
-                let large = ["nested", "operators", "too large", "characters"];
+                // A cast of NULL is NULL, and so is refused where it is compared.
+                let large = ["nested", "operators", "too large", "characters", "with NULL"];
                 prop_assert!(large.iter().any(|l| text.contains(l)), "{sql}: {text}");
                 return Ok(());
             }

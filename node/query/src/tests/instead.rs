@@ -36,7 +36,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ),
     (
         "a time",
-        &["SELECT COUNT(*) FROM patients WHERE age > ~TIME '10:00'"],
+        &["SELECT COUNT(*) FROM patients WHERE age > TIME ~'10:00'"],
     ),
     (
         "an interval here",
@@ -99,6 +99,7 @@ const ROWS: &[(&str, &[&str])] = &[
 
 #[test]
 fn every_row_of_the_table_of_refusals_comes_true() {
+    let mut wrong = Vec::new();
     for (names, instead) in lower::refused() {
         let first = names.split(", ").next().unwrap();
         let row = ROWS.iter().find(|(name, _)| *name == first);
@@ -109,19 +110,28 @@ fn every_row_of_the_table_of_refusals_comes_true() {
         };
         for query in queries {
             for name in names.split(", ") {
-                refused(&query.replace("NAME", name), instead);
+                wrong.extend(otherwise(&query.replace("NAME", name), instead));
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 fn refused(marked: &str, instead: &str) {
+    assert_eq!(otherwise(marked, instead), None);
+}
+
+/// How a query is answered if it is not refused at its mark with this advice.
+fn otherwise(marked: &str, instead: &str) -> Option<String> {
     let column = marked.find('~').unwrap() + 1;
     let sql = marked.replace('~', "");
-    let refusal = plan(&sql).expect_err(&sql);
+    let refusal = match plan(&sql) {
+        Ok(_) => return Some(format!("{sql} is accepted")),
+        Err(refusal) => refusal,
+    };
     let found = (refusal.line, refusal.column, refusal.suggestion.as_deref());
     let wanted = (Some(1), Some(column as u32), Some(instead));
-    assert_eq!(found, wanted, "{sql}: {refusal}");
+    (found != wanted).then(|| format!("{marked}: {refusal}"))
 }
 
 #[test]
