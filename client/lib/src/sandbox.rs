@@ -74,7 +74,8 @@ pub struct OutputMargin {
     /// sigma of the noise.
     pub standard_error: f64,
     /// The number of people of whom a simple random sample would be as uncertain as the noise makes
-    /// this; nothing where the public size is not known, or where it has no such meaning.
+    /// this, at best: the true number follows from private rows and is not larger. Nothing where the
+    /// public size is not known, where it has no such meaning, or where there are groups.
     pub like_a_study_of: Option<u64>,
     /// Where the error depends on the rows: the number that the margin supposes.
     pub rows: Option<u64>,
@@ -104,6 +105,10 @@ impl Preview {
 
     /// See [`like_a_study_of`]; for counts and averages over the whole dataset.
     fn like_a_study_of(&self, kind: &OutputKind) -> Option<u64> {
+        // How many people a group has is not public, and a study would have few of them.
+        if !self.shape.keys.is_empty() {
+            return None;
+        }
         let people = self.size.known()?;
         let sigma = |v: usize| self.shape.vectors.get(v).map(|v| v.sigma_in_units());
         let rows = f64::from(self.size.most_rows_per_subject.max(1));
@@ -165,7 +170,8 @@ impl DeclaredSize {
 ///
 /// With d^2 = p (1 - p) and N - 1 taken as N this is the effective size n / (1 + s_noise^2 /
 /// s_sampling^2) of a count. What d is depends on private rows, so that it is taken as half of the
-/// public range: the value when half of the people are at either end. Nothing if the range is empty.
+/// public range: the value when half of the people are at either end, and so the largest that it can
+/// be. Every other d gives a smaller n. Nothing if the range is empty.
 fn like_a_study_of(people: u64, s: f64, d: f64) -> Option<u64> {
     let n = people as f64;
     let size = n / (1.0 + s.powi(2) * (n - 1.0) / (n * d).powi(2));
@@ -380,6 +386,13 @@ mod tests {
         assert_eq!(preview.margins(1)[0].like_a_study_of, None);
         preview.size = size(2000, 2000);
         assert_eq!(preview.margins(1)[0].like_a_study_of, Some(1904));
+        preview.shape.keys = vec![obscura_model::answer::Key {
+            column: "sex".to_owned(),
+            labels: vec!["F".to_owned(), "M".to_owned()],
+            discovered: None,
+        }];
+        assert_eq!(preview.margins(1)[0].like_a_study_of, None);
+        assert!(like_a_study_of(2000, 5.0, 0.3) < like_a_study_of(2000, 5.0, 0.5));
         assert!((preview.margins(1)[0].standard_error - 5.0).abs() < 1e-9);
     }
 

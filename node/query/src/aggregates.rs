@@ -152,6 +152,11 @@ pub(crate) static AGGREGATES: &[AggregateRow] = &[
 /// Names that sum up rows in other languages, and that this one does not have for a release.
 static OTHERS: [&str; 4] = ["MIN", "MAX", "STRING_AGG", "ARRAY_AGG"];
 
+/// Every name of an aggregate.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    AGGREGATES.iter().flat_map(|a| a.names.iter().copied())
+}
+
 /// Whether a function sums up rows, here or in other languages. The name is in capitals.
 pub(crate) fn is_aggregate(name: &str) -> bool {
     AGGREGATES.iter().any(|a| a.names.contains(&name)) || OTHERS.contains(&name)

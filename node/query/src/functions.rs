@@ -139,7 +139,9 @@ pub(crate) struct Function {
     pub(crate) cost: u64,
     /// One row's value. Strict ones are never called with a missing argument.
     pub(crate) kernel: fn(&[Cell<'_>]) -> Cell<'static>,
-    /// What it is in a sentence, `{0}` being the first argument and `{*}` all.
+    /// What it is in a sentence, `{0}` being the first argument and `{*}` all; `{s}` is an s unless
+    /// the argument before it is 1. Where arguments may be left out there is a sentence for each
+    /// number of them, fewest first, with `|` between: an owner must read every argument.
     pub(crate) words: &'static str,
     /// What it does, in one or two sentences.
     pub(crate) sentence: &'static str,
@@ -166,6 +168,13 @@ impl Function {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let most = if self.many { 100 } else { self.takes.len() };
         (self.takes.len() - self.optional, most)
+    }
+
+    /// Its words for so many arguments.
+    pub(crate) fn words_for(&self, arguments: usize) -> &'static str {
+        let beyond = arguments.saturating_sub(self.counts().0);
+        let mut words = self.words.split('|');
+        words.nth(beyond).unwrap_or(self.words)
     }
 
     /// What argument number `index` must be.

@@ -135,13 +135,18 @@ impl Meter {
             | Token::SemiColon => self.other(true),
             Token::Word(word) => self.word(word, place)?,
             other => {
-                return Err(Refusal::at(
-                    place,
-                    format!(
-                        "{} is not part of the query language",
-                        shown(&other.to_string())
-                    ),
-                ));
+                let reason = format!(
+                    "{} is not part of the query language",
+                    shown(&other.to_string())
+                );
+                let refusal = Refusal::at(place, reason);
+                return Err(match other {
+                    Token::DoubleEq => refusal.suggest("write ="),
+                    Token::DoubleColon => {
+                        refusal.suggest("write CAST(x AS VARCHAR), or another type")
+                    }
+                    _ => refusal,
+                });
             }
         }
         Ok(())

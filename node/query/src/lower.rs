@@ -75,6 +75,8 @@ struct Lowering<'a> {
     with: Vec<(String, Item)>,
     /// Set while the outputs of a SELECT that groups by the subject are read.
     grouping: Option<person::Grouping>,
+    /// Set while the columns of a subquery that does not group are read.
+    row_by_row: bool,
     places: &'a Places,
     depth: usize,
     nodes: usize,
@@ -89,7 +91,8 @@ fn absent(holds: bool, at: Location, what: &str) -> Result<(), Refusal> {
     }
 }
 
-fn not_part(at: Location, what: &str) -> Refusal {
+/// The refusal of what the language does not have, with what to write instead.
+pub(crate) fn not_part(at: Location, what: &str) -> Refusal {
     let refusal = Refusal::at(at, format!("{what} is not part of the query language"));
     match advice::instead(what) {
         Some(instead) => refusal.suggest(instead),
@@ -129,6 +132,9 @@ fn place(expr: &Expr) -> Location {
             | Expr::Floor { expr: inner, .. }
             | Expr::Substring { expr: inner, .. }
             | Expr::Trim { expr: inner, .. }
+            | Expr::Position { expr: inner, .. }
+            | Expr::Convert { expr: inner, .. }
+            | Expr::Overlay { expr: inner, .. }
             | Expr::Cast { expr: inner, .. } => inner,
             Expr::Identifier(ident) => return ident.span.start,
             Expr::CompoundIdentifier(parts) => {
@@ -171,7 +177,9 @@ fn body_place(body: &SetExpr) -> Location {
 fn kind(expr: &Expr) -> &'static str {
     match expr {
         Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => "a query in a query",
-        Expr::Cast { .. } | Expr::Convert { .. } => "a cast",
+        Expr::Cast { .. } => "a cast",
+        Expr::Convert { .. } => "the function 'CONVERT'",
+        Expr::Position { .. } => "the function 'POSITION'",
         Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. } => {
             "matching texts by a pattern"
         }
@@ -202,12 +210,19 @@ impl Lowering<'_> {
         let begins = place(expr);
         let at = match expr {
             Expr::Cast { .. } => self.places.before(begins, Keyword::CAST),
+            Expr::Convert { .. } => self.places.before(begins, Keyword::CONVERT),
+            Expr::Position { .. } => self.places.before(begins, Keyword::POSITION),
             Expr::SimilarTo { .. } => self.places.after(begins, &[Keyword::SIMILAR]),
             Expr::Like { .. } => self.places.after(begins, &[Keyword::LIKE]),
             Expr::InSubquery { subquery, .. } => body_place(&subquery.body),
             _ => begins,
         };
-        not_part(at, kind(expr))
+        let refusal = not_part(at, kind(expr));
+        match expr {
+            Expr::Convert { .. } => refusal.suggest(advice::function("CONVERT")),
+            Expr::Position { .. } => refusal.suggest(advice::function("POSITION")),
+            _ => refusal,
+        }
     }
 
     fn node(&mut self, count: usize, at: Location) -> Result<(), Refusal> {
@@ -342,6 +357,15 @@ impl Lowering<'_> {
 
 /// "did you mean", or the whole of a short list.
 pub(crate) fn nearest(written: &str, known: &[&str], what: &str) -> String {
+    close(written, known).unwrap_or_else(|| {
+        let some: Vec<String> = known.iter().take(8).map(|k| format!("'{k}'")).collect();
+        let dots = if known.len() > 8 { " and others" } else { "" };
+        format!("{what} are {}{dots}", some.join(", "))
+    })
+}
+
+/// "did you mean", if something known is written nearly so.
+fn close(written: &str, known: &[&str]) -> Option<String> {
     let wanted = written.to_lowercase();
     let mut ranked: Vec<(usize, &str)> = known
         .iter()
@@ -354,12 +378,7 @@ pub(crate) fn nearest(written: &str, known: &[&str], what: &str) -> String {
         .filter(|(d, k)| *d <= 2 || *d * 3 <= k.chars().count())
         .map(|(_, k)| format!("'{k}'"))
         .collect();
-    if !close.is_empty() {
-        return format!("did you mean {}?", crate::expr::join(&close, "or"));
-    }
-    let some: Vec<String> = known.iter().take(8).map(|k| format!("'{k}'")).collect();
-    let dots = if known.len() > 8 { " and others" } else { "" };
-    format!("{what} are {}{dots}", some.join(", "))
+    (!close.is_empty()).then(|| format!("did you mean {}?", crate::expr::join(&close, "or")))
 }
 
 /// Edit distance (Levenshtein 1966), of the first 40 characters.

@@ -98,3 +98,31 @@ pub(crate) fn unclosed(tokens: &[TokenWithSpan]) -> Option<(Location, &'static s
     }
     open.pop()
 }
+
+/// The first word that stands where other dialects of SQL have it and the parser has no rule:
+/// FILTER behind an aggregate, ISNULL and NOTNULL behind a value.
+pub(crate) fn of_other_languages(tokens: &[TokenWithSpan]) -> Option<(Location, &'static str)> {
+    let mut tokens = tokens
+        .iter()
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .peekable();
+    let mut closed = false;
+    while let Some(token) = tokens.next() {
+        let opens = tokens.peek().is_some_and(|t| t.token == Token::LParen);
+        if let Token::Word(word) = &token.token
+            && word.quote_style.is_none()
+        {
+            let found = match word.value.to_ascii_uppercase().as_str() {
+                "FILTER" if closed && opens => Some("FILTER"),
+                "ISNULL" if !opens => Some("ISNULL"),
+                "NOTNULL" if !opens => Some("NOTNULL"),
+                _ => None,
+            };
+            if let Some(what) = found {
+                return Some((token.span.start, what));
+            }
+        }
+        closed = token.token == Token::RParen;
+    }
+    None
+}

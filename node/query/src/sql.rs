@@ -16,6 +16,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use crate::limits;
+use crate::lower;
 use crate::places::{self, Places};
 use crate::refusal::Refusal;
 
@@ -26,15 +27,17 @@ const PARSER_DEPTH: usize = 300;
 pub(crate) fn statement(text: &str) -> Result<(Statement, Places), Refusal> {
     let tokens = limits::tokens(text)?;
     let (places, unclosed) = (Places::of(&tokens), places::unclosed(&tokens));
+    let other = places::of_other_languages(&tokens);
     let mut parser = Parser::new(&AnsiDialect {})
         .with_recursion_limit(PARSER_DEPTH)
         .with_tokens_with_locations(rewritten(tokens));
     let parsed = parser.parse_statements();
     let place = parser.peek_token_ref().span.start;
-    let mut statements = parsed.map_err(|error| match unclosed {
+    let mut statements = parsed.map_err(|error| match (unclosed, other) {
         // Whatever the parser fell over, this is the likelier slip.
-        Some((at, what)) => Refusal::at(at, what),
-        None => explained(error, place, &places),
+        (Some((at, what)), _) => Refusal::at(at, what),
+        (None, Some((at, what))) => lower::not_part(at, what),
+        (None, None) => explained(error, place, &places),
     })?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok((statement, places)),

@@ -5,6 +5,7 @@ mod costs;
 mod coverage;
 mod functions;
 mod ingest;
+mod instead;
 mod keys;
 mod language;
 mod limits;
@@ -14,6 +15,7 @@ mod properties;
 mod reference;
 mod relations;
 mod rows;
+mod spoken;
 mod subjects;
 mod trees;
 

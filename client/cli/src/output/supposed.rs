@@ -17,6 +17,10 @@ const PER_PERSON: &str = "The margin of a quotient over people supposes the wors
     them has as many rows as count, all with the largest value that their bounds allow. The answer's \
     own margin is narrower as a rule. To narrow it beforehand, clip each person's total in a subquery.";
 
+const CATEGORIES: &str = "A number of different values is read as \"at least\": only values that surely \
+    occur are counted. Its margin reaches from there up to all declared values, so that ± 0 means all \
+    of them.";
+
 /// What the margins of a preview suppose.
 pub(super) fn of(shape: &Shape) -> Vec<String> {
     let mut notes = Vec::new();
@@ -30,6 +34,7 @@ fn each(kind: &OutputKind, notes: &mut Vec<&'static str>) {
     match kind {
         OutputKind::Quantile { .. } => notes.push(QUANTILE),
         OutputKind::Correlation { .. } => notes.push(CORRELATION),
+        OutputKind::Categories { .. } => notes.push(CATEGORIES),
         OutputKind::Apply(function, arguments) => {
             if *function == Function::Divide
                 && let [above, below] = arguments.as_slice()
@@ -98,5 +103,7 @@ mod tests {
         assert_eq!(quotient(OutputKind::Count { vector: 1 }), [PER_ROW]);
         assert_eq!(quotient(OutputKind::Subjects { vector: 1 }), [PER_PERSON]);
         assert!(quotient(OutputKind::Literal(100.0)).is_empty());
+        let categories = OutputKind::Categories { vector: 2 };
+        assert_eq!(quotient(categories), [CATEGORIES]);
     }
 }

@@ -29,9 +29,9 @@ pub(crate) const COVERAGE: &str = "With this release a limit is passed: people w
     complete answers only (require_complete = true).";
 
 /// Beside a preview that compares noise with a smaller study.
-pub(crate) const LIKE_A_STUDY: &str = "As good as a study: a simple random sample of so many of \
-    these people would be as uncertain as the noise makes the answer, if half of them match (or \
-    have either extreme value).";
+pub(crate) const LIKE_A_STUDY: &str = "At best as good as a study: a simple random sample of so \
+    many of these people would be as uncertain as the noise makes the answer, if half of them match \
+    (for an average: have either extreme value). Otherwise a smaller sample would be.";
 
 /// What part of `limit` this is, in per cent, rounded up.
 pub(crate) fn percent(part: Rho, limit: Rho) -> u64 {
@@ -245,7 +245,10 @@ pub(crate) fn margin(margin: &OutputMargin) -> String {
         text.push_str(&format!(" if at least {rows} rows match"));
     }
     if let Some(people) = margin.like_a_study_of {
-        text.push_str(&format!(", as good as a study of {people} people"));
+        let plural = if people == 1 { "person" } else { "people" };
+        text.push_str(&format!(
+            ", at best as good as a study of {people} {plural}"
+        ));
     }
     text
 }

@@ -105,12 +105,17 @@ impl Words<'_> {
         };
         let parts: Vec<String> = call.arguments.iter().enumerate().map(told).collect();
         let mut text = String::new();
-        let mut rest = call.function.words;
+        let mut last = "";
+        let mut rest = call.function.words_for(parts.len());
         while let Some((before, after)) = rest.split_once('{') {
             let (place, after) = after.split_once('}').unwrap_or((after, ""));
             text.push_str(before);
             match place.parse::<usize>() {
-                Ok(place) => text.push_str(parts.get(place).map_or("", String::as_str)),
+                Ok(place) => {
+                    last = parts.get(place).map_or("", String::as_str);
+                    text.push_str(last);
+                }
+                Err(_) if place == "s" => text.push_str(if last == "1" { "" } else { "s" }),
                 Err(_) => text.push_str(&join(&parts, "and")),
             }
             rest = after;

@@ -48,7 +48,7 @@ pub(super) static TABLE: [Function; 7] = [
         },
         bounded: "those of d, moved by those of n",
         kernel: |c| moved(c, 1.0),
-        words: "{0} plus {1} days",
+        words: "{0} plus {1} day{s}",
         sentence: "The day that is n days later; a fraction of a day is left out. Also written \
                    with an interval: d + INTERVAL '7' DAY. Missing outside the years 1 to 9999.",
         example: ("DATE '2020-02-28' + 2", "DATE '2020-03-01'"),
@@ -62,7 +62,7 @@ pub(super) static TABLE: [Function; 7] = [
         },
         bounded: "those of d, moved by those of n",
         kernel: |c| moved(c, -1.0),
-        words: "{0} minus {1} days",
+        words: "{0} minus {1} day{s}",
         sentence: "The day that is n days earlier; a fraction of a day is left out.",
         example: ("DATE '2020-03-01' - 2", "DATE '2020-02-28'"),
         ..plain("days before")
@@ -104,7 +104,7 @@ pub(super) static TABLE: [Function; 7] = [
             [Cell::Number(day), Cell::Number(months)] => cell(with_months(*day, *months)),
             _ => Cell::Missing,
         },
-        words: "{0} plus {1} months",
+        words: "{0} plus {1} month{s}",
         sentence: "The same day of the month n months later (earlier if n is below 0), or the last \
                    day of that month if it is shorter; a fraction of a month is left out. Also \
                    written with an interval: d + INTERVAL '1' MONTH, d - INTERVAL '2' YEAR. \

@@ -74,7 +74,7 @@ pub(super) static TABLE: [Function; 13] = [
             let digits = c.get(1).and_then(Cell::number).unwrap_or(0.0);
             one(c, |x| rounded(x, digits))
         },
-        words: "{0} rounded",
+        words: "{0} rounded|{0} rounded to {1} digit{s}",
         sentence: "The nearest number with so many digits after the point (0 if left out, fewer \
                    than 0 for tens and hundreds); a half goes away from zero.",
         example: ("ROUND(2.75, 1)", "2.8"),

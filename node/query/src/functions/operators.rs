@@ -40,7 +40,8 @@ pub(super) static OPERATORS: [Operator; 17] = [
         bounded: "",
         sentence: "Texts are ordered by the bytes of UTF-8, which is the order of Unicode code \
                    points: capitals come before small letters. A text beside a day is read as a \
-                   day. A text beside a category must be on its list.",
+                   day. A text beside a category must be on its list. \
+                   NULL beside it would never match and is refused: write IS NULL.",
         example: ("'B' < 'a'", "TRUE"),
     },
     Operator {
@@ -131,7 +132,7 @@ pub(super) static OPERATORS: [Operator; 17] = [
         types: "numbers, or days",
         bounded: "the least, or greatest, of their ends",
         sentence: "The least, or greatest; missing if one is missing. LEAST(x, 500) clips x: the \
-                   bound follows and the price drops.",
+                   bound follows, and with it less noise at the same exposure.",
         example: ("LEAST(700, 500)", "500"),
     },
     Operator {

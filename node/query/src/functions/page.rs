@@ -68,8 +68,8 @@ categories. Numbers just above the threshold are too high on average.
 ## Outputs
 
 An output is an aggregate, or an expression over aggregates: `SUM(cost) / COUNT(DISTINCT person)`,
-differences, ROUND, CASE and the like. Such expressions are computed from the noisy numbers, cost nothing,
-and their standard errors follow from those of the parts; an aggregate that is used twice is released once.
+differences, ROUND, CASE and the like. Such expressions are computed from the noisy numbers, add no
+exposure, and their standard errors follow from those of the parts; an aggregate that is used twice is released once.
 A quotient is best where the number below the line is far above its noise; where it is not, the answer has a
 value and no margin.
 
@@ -92,7 +92,8 @@ unless its row below says otherwise. `WHERE` keeps the rows for which the condit
 value, and one that is not a number, adds nothing to a sum. Infinity stays until something clips it.
 
 **Bounds.** What is summed must have bounds, and they follow from the declared bounds of columns by
-the rules below. Where none follow, clip: `LEAST(GREATEST(x, 0), 500)`. Tighter bounds cost less.
+the rules below. Where none follow, clip: `LEAST(GREATEST(x, 0), 500)`. Tighter bounds mean
+less noise at the same exposure.
 
 **Categories.** A condition on the texts of one category is decided over its declared list when the
 query is checked, and becomes a list of values: `LOWER(dx) LIKE 'e11%'` is shown as

@@ -88,7 +88,7 @@ pub(super) static TABLE: [Function; 10] = [
             let length = c.get(2).and_then(Cell::number).map(|v| v as i64);
             changed(c, |t| part(t, start, length))
         },
-        words: "the part of {0} from character {1} on",
+        words: "the part of {0} from character {1} on|{2} character{s} of {0} from character {1}",
         sentence: "The part that begins with character `start`, the first being 1, of at most so \
                    many characters (all the rest if left out). A start of 0 or less counts \
                    places before the text, which are empty: SUBSTR('abc', 0, 2) is 'a'.",
@@ -111,7 +111,7 @@ pub(super) static TABLE: [Function; 10] = [
             }
             _ => Cell::Missing,
         },
-        words: "the first {1} characters of {0}",
+        words: "the first {1} character{s} of {0}",
         sentence: "At most n characters from the beginning of a text.",
         example: ("LEFT('E11.9', 3)", "'E11'"),
         ..plain("LEFT")

@@ -42,13 +42,14 @@ const INSTEAD: &[(&[&str], &str)] = &[
         "write a subquery that groups by the subject column, or join a table with itself",
     ),
     (&["FILTER"], "use CASE inside the function, or WHERE"),
+    (&["NOTNULL"], "write x IS NOT NULL"),
     (&["DISTINCT in SUM or AVG"], "leave DISTINCT out"),
     (&["INTO"], "the answer comes back to you; nothing is stored"),
 ];
 
 /// For a part of a query that has no rule, by what a refusal calls it.
 pub(super) fn instead(what: &str) -> Option<&'static str> {
-    of(INSTEAD, what)
+    of(INSTEAD, what).or_else(|| of(FUNCTIONS, what))
 }
 
 fn of(table: &[(&[&str], &'static str)], what: &str) -> Option<&'static str> {
@@ -64,14 +65,36 @@ pub(super) fn page() -> impl Iterator<Item = (String, &'static str)> {
 }
 
 /// For a function that is not available as an output.
-pub(super) fn aggregate(name: &str) -> &'static str {
+pub(super) fn output(name: &str) -> String {
     match name {
         "MIN" | "MAX" | "FIRST_VALUE" | "LAST_VALUE" | "ANY_VALUE" => {
             "it would show one person's value: ask for a count or an average, or for a quantile"
+                .to_owned()
         }
-        "PERCENTILE_DISC" => "write APPROX_PERCENTILE_CONT(x, 0.9)",
-        _ => "an output is an aggregate such as COUNT, SUM or AVG, or computed from aggregates",
+        "PERCENTILE_DISC" => "write APPROX_PERCENTILE_CONT(x, 0.9)".to_owned(),
+        "AVERAGE" | "MEAN" => "write AVG(x)".to_owned(),
+        _ => match (never(name).or_else(|| of(FUNCTIONS, name)), slip(name)) {
+            (Some(instead), _) => instead.to_owned(),
+            (None, Some(meant)) => meant,
+            (None, None) => {
+                "an output is an aggregate such as COUNT, SUM or AVG, or computed from aggregates"
+                    .to_owned()
+            }
+        },
     }
+}
+
+/// "did you mean", if a function has nearly this name.
+fn slip(name: &str) -> Option<String> {
+    let known: Vec<&str> = crate::aggregates::names()
+        .chain(crate::functions::all().map(|f| f.name))
+        .filter(|known| {
+            known
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        })
+        .collect();
+    super::close(name, &known)
 }
 
 /// Functions that are not available in an expression.
@@ -127,8 +150,12 @@ const FUNCTIONS: &[(&[&str], &str)] = &[
 ];
 
 /// For a function that is not available in an expression.
-pub(super) fn function(name: &str) -> &'static str {
-    of(FUNCTIONS, name).unwrap_or("the functions are listed on the page of the query language")
+pub(super) fn function(name: &str) -> String {
+    let listed = "the functions are listed on the page of the query language";
+    match of(FUNCTIONS, name) {
+        Some(instead) => instead.to_owned(),
+        None => slip(name).unwrap_or_else(|| listed.to_owned()),
+    }
 }
 
 /// Functions that no query may have, each with the reason.
@@ -185,6 +212,14 @@ pub(super) fn never(name: &str) -> Option<&'static str> {
 pub(super) fn is_aggregate(name: &str) -> bool {
     crate::aggregates::is_aggregate(name)
 }
+
+/// Whether a function sums up the rows of one person, in a subquery that groups by the subject.
+pub(super) fn is_of_person(name: &str) -> bool {
+    ["COUNT", "SUM", "AVG", "MIN", "MAX", "BOOL_OR", "BOOL_AND"].contains(&name)
+}
+
+/// What sums up the rows of one person.
+pub(super) const OF_PERSON: &str = "use COUNT, SUM, AVG, MIN, MAX, BOOL_OR or BOOL_AND there";
 
 /// For an aggregate inside an expression.
 pub(super) const INSIDE: &str = "release it as an output and compute with the released number";

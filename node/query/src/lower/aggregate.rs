@@ -58,7 +58,11 @@ pub(super) fn call(function: &Function) -> Result<Call<'_>, Refusal> {
         clauses,
     }) = args
     else {
-        return Err(not_part(at, &shown(&name)));
+        let refusal = not_part(at, &shown(&name));
+        return Err(match advice::never(&name) {
+            Some(reason) => refusal.suggest(reason),
+            None => refusal,
+        });
     };
     absent(clauses.is_empty(), at, "a clause inside a function")?;
     let distinct = match duplicate_treatment {

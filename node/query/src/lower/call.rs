@@ -9,7 +9,7 @@ use sqlparser::tokenizer::Location;
 use super::aggregate::{Call as Parts, call, expression};
 use super::row::as_number;
 use super::{Lowering, absent, advice, function_place, not_part, place};
-use crate::expr::{Any, Arith, Bool, Call, Num, Text, longest, same};
+use crate::expr::{Any, Arith, Bool, Call, Num, Text, identifier, longest, same};
 use crate::functions::{self, Function, Gives, Takes};
 use crate::limits::shown;
 use crate::refusal::Refusal;
@@ -131,9 +131,8 @@ impl Lowering<'_> {
             distinct,
             arguments,
         } = call(function)?;
-        if advice::is_aggregate(&name) {
-            let reason = format!("{name} cannot stand inside an expression");
-            return Err(Refusal::at(at, reason).suggest(advice::INSIDE));
+        if advice::is_aggregate(&name) || advice::is_of_person(&name) {
+            return Err(self.no_aggregate(&name, at));
         }
         absent(!distinct, at, "DISTINCT here")?;
         let arguments = arguments
@@ -141,6 +140,24 @@ impl Lowering<'_> {
             .map(|a| expression(a).map_err(|r| r.or_at(at)))
             .collect::<Result<Vec<&Expr>, _>>()?;
         self.by_name(&name, &arguments, at)
+    }
+
+    /// An aggregate where a row expression is read.
+    fn no_aggregate(&self, name: &str, at: Location) -> Refusal {
+        let inside = self.grouping.is_some() || self.row_by_row;
+        if inside && !advice::is_of_person(name) {
+            return Refusal::at(at, format!("{name} cannot stand in a subquery"))
+                .suggest(advice::OF_PERSON);
+        }
+        if self.row_by_row {
+            let subject = identifier(self.scope.subject_column());
+            return Refusal::at(
+                at,
+                format!("{name} sums up rows, and this subquery has no groups"),
+            )
+            .suggest(format!("add GROUP BY {subject}"));
+        }
+        Refusal::at(at, format!("{name} cannot stand inside an expression")).suggest(advice::INSIDE)
     }
 
     fn by_name(&mut self, name: &str, arguments: &[&Expr], at: Location) -> Result<Any, Refusal> {
@@ -174,11 +191,6 @@ impl Lowering<'_> {
             },
             other => match functions::find(other) {
                 Some(function) => self.table_call(function, arguments, at),
-                None if advice::is_aggregate(other) => Err(Refusal::at(
-                    at,
-                    format!("{other} cannot stand inside an expression"),
-                )
-                .suggest(advice::INSIDE)),
                 None => {
                     let refusal = not_part(at, &format!("the function {}", shown(other)));
                     Err(refusal.suggest(advice::function(other)))

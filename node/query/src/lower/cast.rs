@@ -25,7 +25,7 @@ impl Lowering<'_> {
         let wanted = |from| functions::cast(from, to);
         let (from, value) = match (value, to) {
             // NULL has no type, in the canonical text either: its place gives it one.
-            (Any::Null, _) => return Ok(Any::Null),
+            (Any::Null | Any::Num(Num::Null), _) => return Ok(Any::Null),
             // What is of the type already stays as it is.
             (value @ Any::Num(_), "DOUBLE")
             | (value @ Any::Date(_), "DATE")

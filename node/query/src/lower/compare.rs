@@ -61,7 +61,7 @@ impl Lowering<'_> {
         match sides {
             Sides::Compare(comparison) => self.compare(comparison, left, right),
             Sides::Distinct { negated } => {
-                let [left, right] = boxes(self.pair(left, right)?.anys(), Any::Null);
+                let [left, right] = boxes(self.pair(left, right, None)?.anys(), Any::Null);
                 Ok(Any::Bool(Bool::Distinct {
                     left,
                     right,
@@ -101,42 +101,56 @@ impl Lowering<'_> {
                 }
             }
         }
-        Ok(Any::Bool(match self.pair(left, right)? {
-            Same::Nums(list) | Same::Dates(list) => {
-                let [left, right] = boxes(list, Num::Null);
-                Bool::Compare(comparison, left, right)
-            }
-            Same::Texts(list) => {
-                let [left, right] = boxes(list, Text::Null);
-                Bool::CompareTexts(comparison, left, right)
-            }
-            Same::Bools(list) => {
-                let [a, b] = boxes(list, Bool::Null);
-                match (*a, *b, equality) {
-                    (Bool::Null, _, Some(_)) | (_, Bool::Null, Some(_)) => return Ok(Any::Null),
-                    (b, Bool::Literal(v), Some(negated)) | (Bool::Literal(v), b, Some(negated)) => {
-                        if v == negated {
-                            Bool::Not(Box::new(b))
-                        } else {
-                            b
+        Ok(Any::Bool(
+            match self.pair(left, right, Some(comparison))? {
+                Same::Nums(list) | Same::Dates(list) => {
+                    let [left, right] = boxes(list, Num::Null);
+                    Bool::Compare(comparison, left, right)
+                }
+                Same::Texts(list) => {
+                    let [left, right] = boxes(list, Text::Null);
+                    Bool::CompareTexts(comparison, left, right)
+                }
+                Same::Bools(list) => {
+                    let [a, b] = boxes(list, Bool::Null);
+                    match (*a, *b, equality) {
+                        (Bool::Null, _, Some(_)) | (_, Bool::Null, Some(_)) => {
+                            return Ok(Any::Null);
+                        }
+                        (b, Bool::Literal(v), Some(negated))
+                        | (Bool::Literal(v), b, Some(negated)) => {
+                            if v == negated {
+                                Bool::Not(Box::new(b))
+                            } else {
+                                b
+                            }
+                        }
+                        _ => {
+                            return Err(Refusal::at(place(left), "conditions cannot be compared")
+                                .suggest(
+                                    "combine them with AND, OR and NOT, or use IS DISTINCT FROM",
+                                ));
                         }
                     }
-                    _ => {
-                        return Err(Refusal::at(place(left), "conditions cannot be compared")
-                            .suggest(
-                                "combine them with AND, OR and NOT, or use IS DISTINCT FROM",
-                            ));
-                    }
                 }
-            }
-        }))
+            },
+        ))
     }
 
-    /// Two sides of one type. A text beside a day is that day.
-    fn pair(&mut self, left: &Expr, right: &Expr) -> Result<Same, Refusal> {
+    /// Two sides of one type. A text beside a day is that day. NULL is refused if they are compared.
+    fn pair(
+        &mut self,
+        left: &Expr,
+        right: &Expr,
+        compared: Option<Comparison>,
+    ) -> Result<Same, Refusal> {
         self.quoted(left, right)?;
         self.quoted(right, left)?;
         let (mut a, mut b) = (self.any(left)?, self.any(right)?);
+        if let Some(comparison) = compared {
+            no_null(&b, right, comparison == Comparison::NotEqual)?;
+            no_null(&a, left, comparison == Comparison::NotEqual)?;
+        }
         if matches!(a, Any::Date(_)) {
             b = self.day_if_text(b, right)?;
         } else if matches!(b, Any::Date(_)) {
@@ -236,6 +250,9 @@ impl Lowering<'_> {
         negated: bool,
     ) -> Result<Any, Refusal> {
         let mut parts = vec![self.any(value)?, self.any(low)?, self.any(high)?];
+        for (part, expr) in parts.iter().zip([value, low, high]) {
+            no_null(part, expr, negated)?;
+        }
         if matches!(parts.first(), Some(Any::Date(_))) {
             let exprs = [value, low, high];
             parts = parts
@@ -287,6 +304,9 @@ impl Lowering<'_> {
         }
         if list.is_empty() {
             return Err(Refusal::at(at, "IN needs a list"));
+        }
+        if let Some(null) = list.iter().find(|item| is_null(item)) {
+            return Err(never_matches(null, negated));
         }
         self.node(list.len(), at)?;
         let value = match self.any(expr)? {
@@ -365,6 +385,33 @@ impl Lowering<'_> {
             list: numbers,
             negated,
         }))
+    }
+}
+
+/// Refuses NULL where something is compared: no row would ever match.
+fn no_null(value: &Any, expr: &Expr, negated: bool) -> Result<(), Refusal> {
+    match value {
+        Any::Null
+        | Any::Num(Num::Null)
+        | Any::Date(Num::Null)
+        | Any::Bool(Bool::Null)
+        | Any::Text(Text::Null) => Err(never_matches(expr, negated)),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a comparison with NULL.
+pub(super) fn never_matches(null: &Expr, negated: bool) -> Refusal {
+    let instead = if negated { "IS NOT NULL" } else { "IS NULL" };
+    Refusal::at(place(null), "a comparison with NULL never matches")
+        .suggest(format!("write {instead}"))
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => value.value == Value::Null,
+        Expr::Nested(inner) => is_null(inner),
+        _ => false,
     }
 }
 

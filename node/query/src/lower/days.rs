@@ -28,7 +28,7 @@ pub(super) fn literal(typed: &TypedString) -> Result<Num, Refusal> {
     let at = value.span.start;
     match (data_type, &value.value) {
         (DataType::Date, Value::SingleQuotedString(text)) if !uses_odbc_syntax => written(text, at),
-        _ => Err(not_part(at, "a time").suggest(FORM)),
+        _ => Err(not_part(at, "a time")),
     }
 }
 

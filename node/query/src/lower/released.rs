@@ -9,6 +9,7 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Location;
 
 use super::aggregate::{Call, call, expression};
+use super::compare::never_matches;
 use super::{Lowering, advice, means, not_part, place};
 use crate::limits::shown;
 use crate::query::released::NAMED;
@@ -39,6 +40,10 @@ impl Lowering<'_> {
             Expr::Nested(inner) => self.released(inner, names),
             Expr::Value(ValueWithSpan { value, span }) => released_value(value, span.start),
             Expr::Identifier(ident) => self.released_name(ident, names),
+            Expr::CompoundIdentifier(_) => {
+                let column = self.column_of(expr)?;
+                Err(self.alone(place(expr), column))
+            }
             Expr::Function(function) => {
                 let call = call(function)?;
                 self.released_call(call, names, place(expr))
@@ -70,9 +75,9 @@ impl Lowering<'_> {
                     };
                     return Ok(negate(both, *negated));
                 }
-                let value = self.number_released(value, names)?;
-                let low = self.number_released(low, names)?;
-                let high = self.number_released(high, names)?;
+                let value = self.compared(value, *negated, names)?;
+                let low = self.compared(low, *negated, names)?;
+                let high = self.compared(high, *negated, names)?;
                 let above = Released::Apply(Function::GreaterOrEqual, vec![value.clone(), low]);
                 let below = Released::Apply(Function::LessOrEqual, vec![value, high]);
                 Ok(negate(join(Function::And, above, below), *negated))
@@ -113,6 +118,19 @@ impl Lowering<'_> {
         Ok(value)
     }
 
+    /// A number that is compared with another.
+    fn compared(
+        &mut self,
+        expr: &Expr,
+        negated: bool,
+        names: Names<'_>,
+    ) -> Result<Released, Refusal> {
+        match self.number_released(expr, names)? {
+            Released::Missing => Err(never_matches(expr, negated)),
+            value => Ok(value),
+        }
+    }
+
     pub(super) fn condition_released(
         &mut self,
         expr: &Expr,
@@ -135,14 +153,19 @@ impl Lowering<'_> {
         }
         let at = ident.span.start;
         let column = self.column(ident)?;
+        Err(self.alone(at, column))
+    }
+
+    /// A column beside aggregates that is no key.
+    fn alone(&self, at: Location, column: usize) -> Refusal {
         let name = self.scope.get(column).map_or("", |c| c.name.as_str());
-        Err(Refusal::at(
+        Refusal::at(
             at,
             format!("'{name}' stands alone, and rows themselves are never released"),
         )
         .suggest(format!(
             "group by it, or ask for an aggregate such as COUNT({name})"
-        )))
+        ))
     }
 
     fn released_call(
@@ -161,7 +184,7 @@ impl Lowering<'_> {
         }
         let Some((_, function)) = NAMED.iter().find(|(name, _)| *name == call.name) else {
             return Err(not_part(at, &format!("the function {}", shown(&call.name)))
-                .suggest(advice::aggregate(&call.name)));
+                .suggest(advice::output(&call.name)));
         };
         if call.distinct {
             return Err(not_part(at, "DISTINCT here"));
@@ -237,9 +260,12 @@ impl Lowering<'_> {
         if let Some(among) = self.key_compared(left, function, right, names)? {
             return Ok(among);
         }
-        let left = self.number_released(left, names)?;
-        let right = self.number_released(right, names)?;
-        Ok(Released::Apply(function, vec![left, right]))
+        let mut side = |expr| match function {
+            F::Add | F::Subtract | F::Multiply | F::Divide => self.number_released(expr, names),
+            _ => self.compared(expr, function == F::NotEqual, names),
+        };
+        let sides = vec![side(left)?, side(right)?];
+        Ok(Released::Apply(function, sides))
     }
 
     /// A key compared with a label or a number, decided for every label now.
@@ -336,7 +362,7 @@ impl Lowering<'_> {
         }
         let mut any: Option<Released> = None;
         for item in list {
-            let item = self.number_released(item, names)?;
+            let item = self.compared(item, negated, names)?;
             let equal = Released::Apply(Function::Equal, vec![of.clone(), item]);
             any = Some(match any {
                 Some(any) => join(Function::Or, any, equal),

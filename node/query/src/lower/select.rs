@@ -32,6 +32,7 @@ pub(crate) fn select(
         scope: Scope::of_table(description, 0),
         with: Vec::new(),
         grouping: None,
+        row_by_row: false,
         places,
         depth: 0,
         nodes: 0,

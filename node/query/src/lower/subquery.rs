@@ -86,7 +86,9 @@ impl Lowering<'_> {
             let columns = Vec::new();
             self.scope = Scope::of_item("", "", columns, self.description.subject_unit(), 1);
         }
+        self.row_by_row = !grouped;
         let outputs = self.shown(projection, &from, at);
+        self.row_by_row = false;
         let having = match (&outputs, having) {
             (Ok(_), Some(condition)) if grouped => self.condition(condition).map(Some),
             (Ok(_), Some(_)) => Err(Refusal::at(having_place, "HAVING needs GROUP BY")

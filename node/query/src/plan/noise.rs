@@ -47,6 +47,17 @@ fn priced(error: PriceError) -> Refusal {
     Refusal::new(error.to_string())
 }
 
+/// The same where a sigma was asked for. A step above that of counts follows from wide bounds.
+fn too_fine(error: PriceError, step_exponent: i32) -> Refusal {
+    if error == PriceError::SigmaTooSmall && step_exponent > super::vectors::COUNT_EXPONENT {
+        return Refusal::new(
+            "the values may be so large that the answer cannot be as accurate as asked",
+        )
+        .suggest("clip them, such as SUM(LEAST(x, 500)), or ask for more noise");
+    }
+    priced(error)
+}
+
 /// The weight of each vector. Without weights all are equal. Otherwise an output's weight (1 where
 /// none is given) is shared by its vectors, and a vector of several outputs, which is priced once,
 /// has the largest of its shares.
@@ -97,7 +108,8 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
     let mut sigmas = Vec::with_capacity(squares.len());
     for (vector, square) in drawn.vectors.iter().zip(&squares) {
         let sigma = match square {
-            Some(square) => sigma_at_most(square.sqrt(), vector.grid.exponent).map_err(priced)?,
+            Some(square) => sigma_at_most(square.sqrt(), vector.grid.exponent)
+                .map_err(|error| too_fine(error, vector.grid.exponent))?,
             None => 0,
         };
         sigmas.push(sigma);

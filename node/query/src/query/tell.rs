@@ -228,6 +228,7 @@ pub(super) fn apply(function: Function, told: &[String]) -> String {
         F::Negate => format!("minus {first}"),
         F::Round => match told.get(1).map(String::as_str) {
             Some("0") | None => format!("{first}, rounded"),
+            Some("1") => format!("{first}, rounded to 1 digit"),
             Some(digits) => format!("{first}, rounded to {digits} digits"),
         },
         F::Floor => format!("{first}, rounded down"),

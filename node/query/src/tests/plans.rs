@@ -289,3 +289,17 @@ fn slots_are_multiples_of_the_step_and_follow_from_public_numbers() {
     let plan = plan("SELECT COUNT(*) FROM patients").unwrap();
     assert_eq!(plan.slot(20).unwrap() % 20, 0);
 }
+
+#[test]
+fn values_that_are_too_large_for_the_accuracy_asked_are_to_be_clipped() {
+    let asked = |sql: &str, sigma: f64| {
+        let accuracy = AccuracyRequest::whole(Accuracy::Sigma(sigma)).unwrap();
+        with(sql, &accuracy)
+    };
+    let refusal = asked("SELECT SUM(EXP(bmi)) AS s FROM visits", 10.0).unwrap_err();
+    let text = refusal.to_string();
+    assert!(text.contains("LEAST"), "{text}");
+    assert!(asked("SELECT SUM(EXP(LEAST(bmi, 12))) AS s FROM visits", 1e6).is_ok());
+    let refusal = asked("SELECT COUNT(*) AS n FROM visits", 1e-9).unwrap_err();
+    assert!(!refusal.to_string().contains("LEAST"), "{refusal}");
+}

@@ -11,6 +11,7 @@ use obscura_model::schema::Domain;
 use proptest::prelude::*;
 
 use super::reference::{self, Field};
+use super::trees::not_null;
 use super::{parse, patients, plan};
 use crate::batch::Batch;
 use crate::eval::{Amounts, evaluate};
@@ -73,7 +74,7 @@ fn comparisons() -> impl Strategy<Value = Comparison> {
 }
 
 fn simple_bools(num: impl Strategy<Value = Num> + Clone + 'static) -> BoxedStrategy<Bool> {
-    let boxed = num.clone().prop_map(Box::new);
+    let boxed = num.clone().prop_map(|n| Box::new(not_null(n)));
     prop_oneof![
         (comparisons(), boxed.clone(), boxed.clone()).prop_map(|(c, a, b)| Bool::Compare(c, a, b)),
         (boxed.clone(), boxed.clone(), boxed.clone(), any::<bool>()).prop_map(

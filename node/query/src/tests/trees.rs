@@ -187,11 +187,11 @@ fn grown_truth(inner: &Trees) -> BoxedStrategy<Bool> {
         truth,
     } = inner;
     let pair = |s: &BoxedStrategy<Num>| (comparisons(), s.clone(), s.clone());
-    let compare = |(c, a, b)| Bool::Compare(c, Box::new(a), Box::new(b));
+    let compare = |(c, a, b)| Bool::Compare(c, Box::new(not_null(a)), Box::new(not_null(b)));
     let between = |(value, low, high, negated): (Num, Num, Num, bool)| Bool::Between {
-        value: Box::new(value),
-        low: Box::new(low),
-        high: Box::new(high),
+        value: Box::new(not_null(value)),
+        low: Box::new(not_null(low)),
+        high: Box::new(not_null(high)),
         negated,
     };
     let not = |b: &BoxedStrategy<Bool>| b.clone().prop_map(|b| Bool::Not(Box::new(b)));
@@ -222,6 +222,14 @@ fn grown_truth(inner: &Trees) -> BoxedStrategy<Bool> {
         1 => cases(truth, truth).prop_map(Bool::Case),
     ]
     .boxed()
+}
+
+/// What may be compared: NULL itself is refused there.
+pub(super) fn not_null(value: Num) -> Num {
+    match value {
+        Num::Null => Num::Literal(7.0),
+        other => other,
+    }
 }
 
 /// A category alone has a form of its own.
