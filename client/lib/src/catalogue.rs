@@ -65,7 +65,8 @@ pub struct Column {
 /// The public state of one limit: of a population or of a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
-    /// `population people` or `dataset visits`.
+    /// `population people (dataset visits)`, `population people` if it has several datasets, or
+    /// `dataset visits alone`.
     pub name: String,
     /// Nothing if the owner has set no limit yet: then nothing can be released.
     pub limit: Option<AccountLimit>,

@@ -46,7 +46,7 @@ pub use grants::{Grant, GrantState, NewGrant};
 pub use heads::{HeadConflict, Heads};
 pub use obscura_model as model;
 pub use owner::{
-    Added, Log, LogEntry, NewDataset, NewLimit, OwnerClient, OwnerExposure, Review,
+    Added, AskedQuestion, Log, LogEntry, NewDataset, NewLimit, OwnerClient, OwnerExposure, Review,
     ReviewedCodeList, ReviewedRelease, ScientistExposure, ScientistLimit,
 };
 pub use profile::{InvalidProfile, Profile, Target};

@@ -185,6 +185,17 @@ pub struct LogEntry {
     pub kind: String,
     /// In words.
     pub text: String,
+    /// Of a release under a grant: what was asked.
+    pub question: Option<AskedQuestion>,
+}
+
+/// A question that was asked under a grant, as its owner reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedQuestion {
+    /// The query as it is run.
+    pub sql: String,
+    /// In words; may be empty.
+    pub words: String,
 }
 
 /// A data owner's connection to their own node. Cheap to clone.

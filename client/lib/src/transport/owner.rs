@@ -17,8 +17,8 @@ use super::{LONG, Peer, Repeat, Rpc, SHORT, Transport, form};
 use crate::catalogue::{Account, Dataset};
 use crate::error::Error;
 use crate::owner::{
-    Added, Log, LogEntry, NewDataset, NewLimit, OwnerExposure, Review, ReviewedCodeList,
-    ReviewedRelease, ScientistExposure, ScientistLimit,
+    Added, AskedQuestion, Log, LogEntry, NewDataset, NewLimit, OwnerExposure, Review,
+    ReviewedCodeList, ReviewedRelease, ScientistExposure, ScientistLimit,
 };
 use crate::studies::StudyStatus;
 
@@ -310,11 +310,17 @@ fn log_from(answer: v1::LogResponse) -> Result<Log, InvalidWire> {
                      time_unix_ms,
                      kind,
                      text,
+                     question_sql,
+                     question_words,
                  }| LogEntry {
         index,
         time: UnixMillis(time_unix_ms),
         kind,
         text,
+        question: (!question_sql.is_empty()).then_some(AskedQuestion {
+            sql: question_sql,
+            words: question_words,
+        }),
     };
     Ok(Log {
         entries: entries.into_iter().map(entry).collect(),

@@ -12,7 +12,7 @@ use obscura_wire::v1::owner_server::Owner;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::studies::study_id;
-use super::{Method, Opened, Services, encode};
+use super::{Method, Opened, Services, encode, journal};
 use crate::access::For;
 use crate::error::Error;
 use crate::limits;
@@ -235,7 +235,7 @@ impl Owner for Services {
                 0 => limits::LOG_ENTRIES,
                 some => some.min(limits::LOG_ENTRIES),
             };
-            encode::log(node, from, most)
+            journal::log(node, from, most)
         })
         .await
     }
