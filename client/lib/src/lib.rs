@@ -37,7 +37,9 @@ mod surroundings;
 mod testing;
 mod transport;
 
-pub use catalogue::{Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source};
+pub use catalogue::{
+    Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source, TableRows,
+};
 pub use client::{AtSite, Client, Site};
 pub use combined::{CannotCombine, CombinedAnswer, Included, NotIncluded, combine};
 pub use draft::{Draft, InvalidDraft};

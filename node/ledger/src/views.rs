@@ -124,7 +124,7 @@ pub enum GrantState {
     Suspended,
 }
 
-/// What became of subjects that were marked or readmitted.
+/// What became of subjects that were marked, readmitted or given new ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {
     /// How many people with an index were meant. Private: for the data owner only.

@@ -114,7 +114,13 @@ pub(super) async fn lift(
     reason: &str,
 ) -> anyhow::Result<Report> {
     let owner = session.owner().await?;
-    owner.lift(population, reason).await?;
-    let text = format!("Population {population} answers again. This is signed and public.\n");
-    Ok(Report::new(text, json!({ "lifted": population.as_str() })))
+    let was_stopped = owner.lift(population, reason).await?;
+    let did = if was_stopped {
+        "answers again"
+    } else {
+        "was not stopped; its interrupted releases are counted anew"
+    };
+    let text = format!("Population {population} {did}. This is signed and public.\n");
+    let view = json!({ "lifted": population.as_str(), "was_stopped": was_stopped });
+    Ok(Report::new(text, view))
 }

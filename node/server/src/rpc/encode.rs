@@ -36,6 +36,14 @@ pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
             .collect(),
         accounts: accounts(face),
         description_digest: d.digest().as_bytes().to_vec(),
+        tables: d.tables().iter().map(table_rows).collect(),
+    }
+}
+
+fn table_rows(table: &Table) -> v1::TableRows {
+    v1::TableRows {
+        name: table.name.clone(),
+        most_rows_per_subject: table.most_rows_per_subject,
     }
 }
 
@@ -64,7 +72,7 @@ fn column(column: &Column) -> v1::Column {
         may_be_missing,
         missing_share: _, // for mock rows only
         constant_per_subject,
-        typical: _,
+        typical,
         keys,
     } = column;
     let (kind, lowest, highest, values) = match domain {
@@ -89,6 +97,7 @@ fn column(column: &Column) -> v1::Column {
         may_be_missing: *may_be_missing,
         constant_per_subject: *constant_per_subject,
         keys: keys.as_ref().map(text_keys),
+        typical: typical.map_or_else(Vec::new, |(low, high)| vec![low, high]),
     }
 }
 
