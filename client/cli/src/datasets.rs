@@ -4,7 +4,7 @@ use clap::Subcommand;
 use obscura_client::model::calendar;
 use obscura_client::model::ids::{DatasetName, PartyName};
 use obscura_client::model::schema::Domain;
-use obscura_client::{AtSite, Column, Dataset as Described};
+use obscura_client::{AtSite, Column, Dataset as Described, TableRows};
 use serde_json::json;
 
 use crate::output::tables::{pairs, table, wrapped};
@@ -120,10 +120,7 @@ pub(crate) fn describe(dataset: &Described, details: bool) -> String {
         ),
         (
             "Rows",
-            format!(
-                "at most {} of one {unit} count",
-                dataset.most_rows_per_subject
-            ),
+            rows(&dataset.tables, dataset.most_rows_per_subject, unit),
         ),
         (
             "Size",
@@ -149,6 +146,18 @@ pub(crate) fn describe(dataset: &Described, details: bool) -> String {
     text
 }
 
+/// How many rows of one person count, of each table if there are several.
+fn rows(tables: &[TableRows], most: u32, unit: &str) -> String {
+    if tables.len() < 2 {
+        return format!("at most {most} of one {unit} count");
+    }
+    let each = tables
+        .iter()
+        .map(|t| format!("{} of {}", t.most_rows_per_subject, t.name));
+    let each: Vec<_> = each.collect();
+    format!("at most {} of one {unit} count", each.join(", "))
+}
+
 fn column(column: &Column) -> Vec<String> {
     let mut values = match &column.domain {
         Domain::Integer { lowest, highest } => format!("whole numbers {lowest} to {highest}"),
@@ -166,6 +175,9 @@ fn column(column: &Column) -> Vec<String> {
             format!("text of at most {most_characters} characters")
         }
     };
+    if let Some((low, high)) = column.typical {
+        values.push_str(&format!("; mostly {low} to {high}"));
+    }
     if column.may_be_missing {
         values.push_str("; may be missing");
     }
@@ -184,4 +196,27 @@ fn column(column: &Column) -> Vec<String> {
         column.unit.clone(),
         column.meaning.clone(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_of_each_table_are_named_if_there_are_several() {
+        let table = |name: &str, most_rows_per_subject| TableRows {
+            name: name.to_owned(),
+            most_rows_per_subject,
+        };
+        let both = [table("people", 1), table("visits", 8)];
+        let said = rows(&both, 1, "patient");
+        assert_eq!(
+            said,
+            "at most 1 of people, 8 of visits of one patient count"
+        );
+        assert_eq!(
+            rows(&both[1..], 8, "patient"),
+            "at most 8 of one patient count"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use obscura_client::model::exposure::DeltaCharge;
 use obscura_client::model::ids::{GrantId, KeyId, ProjectName};
-use obscura_client::{AtSite, Grant, Project as There};
+use obscura_client::{AtSite, Grant, GrantState, Project as There};
 use serde_json::{Value, json};
 
 use crate::output::tables::{table, wrapped};
@@ -159,7 +159,10 @@ pub(crate) fn grant_line(grant: &Grant, details: bool) -> Vec<String> {
     let (releases, rho) = grant.allows();
     let percent = words::percent(grant.taken, grant.most);
     let mut made = format!("{} releases, {percent} % of its total", grant.begun);
-    let mut allows = format!("{releases} more until {}", grant.expires.date());
+    let mut allows = match grant.state {
+        GrantState::InForce => format!("{releases} more until {}", grant.expires.date()),
+        _ => "nothing more".to_owned(),
+    };
     if grant.keys != DeltaCharge::ZERO {
         let (taken, most) = (grant.keys_taken.get(), grant.keys.get());
         made.push_str(&format!("; keys not declared: {taken:e} of {most:e}"));
@@ -200,4 +203,37 @@ pub(crate) fn grant_view(grant: &Grant) -> Value {
         "allows_releases": releases,
         "expires_unix_ms": grant.expires.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_client::model::exposure::Rho;
+    use obscura_client::model::ids::UnixMillis;
+
+    #[test]
+    fn a_grant_that_was_taken_back_allows_nothing_more() {
+        let mut grant = Grant {
+            id: GrantId::from_parts(1, [1; 10]),
+            project: ProjectName::new("p").unwrap(),
+            scientist: KeyId::new([1; 32]),
+            scientist_name: "ada".to_owned(),
+            dataset: "visits".parse().unwrap(),
+            columns: vec!["age".to_owned()],
+            most: Rho::from_nano(100),
+            taken: Rho::from_nano(1),
+            keys: DeltaCharge::ZERO,
+            keys_taken: DeltaCharge::ZERO,
+            releases: 500,
+            begun: 1,
+            expires: UnixMillis(0),
+            reason: String::new(),
+            state: GrantState::InForce,
+        };
+        assert!(grant_line(&grant, false)[5].starts_with("499 more until"));
+        grant.state = GrantState::Revoked;
+        assert_eq!(grant_line(&grant, false)[5], "nothing more");
+        assert_eq!(grant.allows(), (0, Rho::ZERO));
+        assert_eq!(grant_view(&grant)["allows_releases"], 0);
+    }
 }

@@ -39,6 +39,17 @@ pub struct Dataset {
     pub accounts: Vec<Account>,
     /// SHA-256 of the description file.
     pub description_digest: Digest,
+    /// Its tables, the main one first.
+    pub tables: Vec<TableRows>,
+}
+
+/// How many rows of one subject count in a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRows {
+    /// The table's name in queries.
+    pub name: String,
+    /// At most this many rows of one subject.
+    pub most_rows_per_subject: u32,
 }
 
 /// One column of a dataset.
@@ -60,12 +71,15 @@ pub struct Column {
     pub constant_per_subject: bool,
     /// For text: how its values may become group keys; nothing unless the owner turned it on.
     pub keys: Option<TextKeys>,
+    /// For numbers: between which values most rows are, as public knowledge.
+    pub typical: Option<(f64, f64)>,
 }
 
 /// The public state of one limit: of a population or of a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
-    /// `population people` or `dataset visits`.
+    /// `population people (dataset visits)`, `population people` if it has several datasets, or
+    /// `dataset visits alone`.
     pub name: String,
     /// Nothing if the owner has set no limit yet: then nothing can be released.
     pub limit: Option<AccountLimit>,

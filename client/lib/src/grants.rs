@@ -69,9 +69,12 @@ impl GrantState {
 }
 
 impl Grant {
-    /// What it still allows: releases, and rho all together.
+    /// What it still allows: releases, and rho all together; nothing unless it is in force.
     #[must_use]
     pub fn allows(&self) -> (u32, Rho) {
+        if self.state != GrantState::InForce {
+            return (0, Rho::ZERO);
+        }
         (
             self.releases.saturating_sub(self.begun),
             self.most.saturating_sub(self.taken),

@@ -37,7 +37,9 @@ mod surroundings;
 mod testing;
 mod transport;
 
-pub use catalogue::{Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source};
+pub use catalogue::{
+    Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source, TableRows,
+};
 pub use client::{AtSite, Client, Site};
 pub use combined::{CannotCombine, CombinedAnswer, Included, NotIncluded, combine};
 pub use draft::{Draft, InvalidDraft};
@@ -46,7 +48,7 @@ pub use grants::{Grant, GrantState, NewGrant};
 pub use heads::{HeadConflict, Heads};
 pub use obscura_model as model;
 pub use owner::{
-    Added, Log, LogEntry, NewDataset, NewLimit, OwnerClient, OwnerExposure, Review,
+    Added, AskedQuestion, Log, LogEntry, NewDataset, NewLimit, OwnerClient, OwnerExposure, Review,
     ReviewedCodeList, ReviewedRelease, ScientistExposure, ScientistLimit,
 };
 pub use profile::{InvalidProfile, Profile, Target};

@@ -185,6 +185,17 @@ pub struct LogEntry {
     pub kind: String,
     /// In words.
     pub text: String,
+    /// Of a release under a grant: what was asked.
+    pub question: Option<AskedQuestion>,
+}
+
+/// A question that was asked under a grant, as its owner reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedQuestion {
+    /// The query as it is run.
+    pub sql: String,
+    /// In words; may be empty.
+    pub words: String,
 }
 
 /// A data owner's connection to their own node. Cheap to clone.
@@ -268,6 +279,11 @@ impl OwnerClient {
         self.transport.set_limit(&self.node, limit).await
     }
 
+    /// Whether the node would take a limit now; sets nothing.
+    pub async fn rehearse_limit(&self, limit: &NewLimit) -> Result<(), Error> {
+        self.transport.rehearse_limit(&self.node, limit).await
+    }
+
     /// Sets a scientist's share. Not a privacy guarantee by itself. Not tried again by itself.
     pub async fn set_scientist_limit(&self, limit: &ScientistLimit) -> Result<(), Error> {
         self.transport.set_scientist_limit(&self.node, limit).await
@@ -316,9 +332,10 @@ impl OwnerClient {
         self.transport.log(&self.node, from, most).await
     }
 
-    /// Lets a population that was stopped after failed runs answer again. Signed and public. Not
-    /// tried again by itself.
-    pub async fn lift(&self, population: &PopulationName, reason: &str) -> Result<(), Error> {
+    /// Lets a population that was stopped after failed runs answer again. Signed and public. Tells
+    /// whether it was stopped: otherwise its interruptions are counted anew. Not tried again by
+    /// itself.
+    pub async fn lift(&self, population: &PopulationName, reason: &str) -> Result<bool, Error> {
         self.transport.lift(&self.node, population, reason).await
     }
 
@@ -388,8 +405,9 @@ impl OwnerClient {
         self.transport.mark_subjects(&self.node, marking).await
     }
 
-    /// Gives the people of a population new ids: they keep their exposure.
-    pub async fn rekey(&self, rekeying: &Rekeying) -> Result<(), Error> {
+    /// Gives the people of a population new ids: they keep their exposure. Tells how many people
+    /// the old ids are of, which is computed from private rows.
+    pub async fn rekey(&self, rekeying: &Rekeying) -> Result<u64, Error> {
         self.transport.rekey(&self.node, rekeying).await
     }
 

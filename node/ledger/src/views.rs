@@ -124,7 +124,7 @@ pub enum GrantState {
     Suspended,
 }
 
-/// What became of subjects that were marked or readmitted.
+/// What became of subjects that were marked, readmitted or given new ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {
     /// How many people with an index were meant. Private: for the data owner only.
@@ -240,17 +240,28 @@ pub struct LogEntry {
     pub kind: &'static str,
     /// The record in one sentence.
     pub text: String,
-    /// What the owner said that only the signed request holds.
+    /// What was said that only the signed request holds.
     pub said: Option<Said>,
 }
 
-/// The signed request behind a record that does not hold all that the owner said in it, opaque.
+/// The signed request behind a record that does not hold all that was said in it, opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// A scientist limit: as what it was typed, and why.
     ScientistLimit(Vec<u8>),
     /// A lift: why.
     Lift(Vec<u8>),
+    /// A project's limit: as what it was typed, and why.
+    ProjectLimit(Vec<u8>),
+    /// A grant: its total, as it was typed.
+    Grant(Vec<u8>),
+    /// A release under a grant: the question. For the owner and its asker only.
+    Asked {
+        /// The dataset version that it reads.
+        dataset: DatasetVersion,
+        /// The signed request.
+        evidence: Vec<u8>,
+    },
 }
 
 /// A stored release. Only the ledger makes one, and only after it is durable.

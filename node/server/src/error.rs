@@ -45,7 +45,7 @@ pub enum Error {
     #[error("there is no dataset called '{0}' here; list the datasets to see their names")]
     NoDataset(String),
     /// No study with that id, or not the caller's.
-    #[error("there is no such study of yours here")]
+    #[error("there is no such study here, or it is not for you")]
     NoStudy,
     /// The study names no project.
     #[error(
@@ -53,7 +53,7 @@ pub enum Error {
     )]
     NoProject,
     /// No grant with that id, or not the caller's.
-    #[error("there is no such grant of yours here")]
+    #[error("there is no such grant here, or it is not for you")]
     NoGrant,
     /// The study does not ask this node.
     #[error("the study does not name this institution")]

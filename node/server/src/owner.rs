@@ -220,6 +220,19 @@ pub fn set_limit(
     wanted: WantedLimit,
     message: &SignedMessage,
 ) -> Result<DatasetFace, Error> {
+    let dataset = wanted.dataset.clone();
+    let set = limit_set(node, wanted, wire::signed_encode(message))?;
+    node.ledger.set_limit(set, node.now())?;
+    node.dataset(&dataset)
+}
+
+/// Refuses what [`set_limit`] would refuse now, and sets nothing.
+pub fn rehearse_limit(node: &Node, wanted: WantedLimit) -> Result<(), Error> {
+    let set = limit_set(node, wanted, Vec::new())?;
+    Ok(node.ledger.rehearse_limit(&set)?)
+}
+
+fn limit_set(node: &Node, wanted: WantedLimit, evidence: Vec<u8>) -> Result<LimitSet, Error> {
     let face = node.dataset(&wanted.dataset)?;
     let delta = Delta::new(wanted.delta).map_err(rule)?;
     if delta > face.description.delta() {
@@ -235,17 +248,15 @@ pub fn set_limit(
     } else {
         Account::Population(face.view.population.clone())
     };
-    let set = LimitSet {
+    Ok(LimitSet {
         account,
         limit,
         mode: wanted.mode,
         largest_share: LimitSet::QUARTER,
         delta_keys,
         reason: wanted.reason,
-        evidence: wire::signed_encode(message),
-    };
-    node.ledger.set_limit(set, node.now())?;
-    node.dataset(&wanted.dataset)
+        evidence,
+    })
 }
 
 /// What releases with keys that are not declared may take of delta, as an owner writes it; 0: none.
@@ -303,14 +314,17 @@ pub fn enrol(
     node.ledger.person(&party.key).ok_or(Error::NotAuthorised)
 }
 
-/// Lifts a stop; what was interrupted runs again first.
+/// Lifts a stop; what was interrupted runs again first. Tells whether there was one: otherwise
+/// interruptions are counted anew.
 pub fn lift(
     node: &std::sync::Arc<Node>,
     population: &str,
     message: &SignedMessage,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let name = PopulationName::new(population).map_err(rule)?;
+    let before = node.ledger.population(&name, node.now());
     node.ledger
         .lift(&name, wire::signed_encode(message), node.now())?;
-    pipeline::rerun_interrupted(node)
+    pipeline::rerun_interrupted(node)?;
+    Ok(before.is_some_and(|population| population.stopped))
 }

@@ -49,9 +49,21 @@ impl<'a> Question<'a> {
     /// # Errors
     /// If it is outside the language.
     pub fn pose(&self, face: &DatasetFace) -> Result<Posed, Error> {
-        let query = ValidatedQuery::parse(self.sql, &face.description, &self.lists())?;
+        let query = self.validated(face)?;
         let plan = face.plan(&query, self.accuracy, self.options)?;
         Ok(Posed { query, plan })
+    }
+
+    /// Checks it on a dataset without planning it.
+    ///
+    /// # Errors
+    /// If it is outside the language.
+    pub fn validated(&self, face: &DatasetFace) -> Result<ValidatedQuery, Error> {
+        Ok(ValidatedQuery::parse(
+            self.sql,
+            &face.description,
+            &self.lists(),
+        )?)
     }
 
     fn lists(&self) -> CodeLists {

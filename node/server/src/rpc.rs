@@ -13,6 +13,7 @@
 mod catalogue;
 mod encode;
 mod exposure;
+mod journal;
 mod owner;
 mod projects;
 mod releases;

@@ -365,14 +365,9 @@ fn warnings(
         warnings.push("it is over the scientist limit of this person".to_owned());
     }
     for other in node.ledger.studies(node.now()) {
-        let repeated = other.id != face.view.id
-            && other.releases.iter().any(|r| r.committed > 0)
-            && node.study_document(&other).is_ok_and(|s| {
-                s.releases()
-                    .iter()
-                    .any(|a| face.study.releases().iter().any(|b| a.sql == b.sql))
-            });
-        if repeated {
+        let released = || released(node, &other);
+        let repeated = |sql: &String| releases.iter().any(|r| r.canonical_sql == *sql);
+        if other.id != face.view.id && released().iter().any(repeated) {
             warnings.push(format!(
                 "the same question was already released in study {}; that answer can be used again without adding exposure",
                 other.id
@@ -380,6 +375,23 @@ fn warnings(
         }
     }
     warnings
+}
+
+/// The queries of a study that have an answer, in the form in which questions are compared.
+fn released(node: &Node, view: &StudyView) -> Vec<String> {
+    let mut made = view.releases.iter().filter(|r| r.committed > 0).peekable();
+    if made.peek().is_none() {
+        return Vec::new();
+    }
+    let read = node.study_document(view);
+    let Ok((study, face)) = read.and_then(|s| Ok((s, node.dataset_version(view.dataset)?))) else {
+        return Vec::new();
+    };
+    let canonical = |runs: &obscura_ledger::ReleaseRuns| {
+        let query = Question::of(&study, study.release(&runs.release.name)?).validated(&face);
+        Some(query.ok()?.canonical())
+    };
+    made.filter_map(canonical).collect()
 }
 
 /// Decides. Pins the document, the dataset's version and the price that were reviewed.

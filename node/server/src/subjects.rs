@@ -71,14 +71,15 @@ pub(crate) fn opt_out(
     Ok(())
 }
 
-/// Gives the people of a population new ids.
+/// Gives the people of a population new ids. How many of the old ones it knows is private: for the
+/// owner only.
 pub fn rekey(
     node: &Node,
     population: &str,
     pairs: &[(String, String)],
     (reason, salt): (&str, &[u8]),
     message: &SignedMessage,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     reasoned(reason)?;
     let population = named(population)?;
     let secret = node.ledger.secrets(&population)?.subject;
@@ -88,9 +89,10 @@ pub fn rekey(
     });
     let pairs = pairs.collect::<Result<_, Error>>()?;
     let evidence = evidence(message, salt)?;
-    node.ledger
-        .rekey(&population, pairs, evidence, node.now())?;
-    Ok(())
+    let ledger = &node.ledger;
+    Ok(ledger
+        .rekey(&population, pairs, evidence, node.now())?
+        .matched)
 }
 
 /// Two populations that become one, as the owner's message says it.

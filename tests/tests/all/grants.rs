@@ -111,6 +111,17 @@ async fn a_grant_answers_at_once_for_its_columns_and_its_scientist_until_its_num
     refused(&ada, new.id, &count, "grant").await;
     assert_eq!(cluster.sites[0].meter().unwrap(), own(&ada).await.taken);
     assert_eq!(owner.grants().await.unwrap(), vec![own(&ada).await]);
+    // What was asked under a grant is in the owner's log, and nowhere else in it.
+    let log = owner.log(0, 0).await.unwrap().entries;
+    let asked: Vec<_> = log.iter().filter_map(|e| e.question.as_ref()).collect();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0].sql, content.canonical_sql);
+    assert!(!asked[0].words.is_empty());
+    let given = log.iter().find(|e| e.kind == "grant given").unwrap();
+    let says = "at most 3 releases about grp of dataset visits";
+    assert!(given.text.contains(says), "{}", given.text);
+    let total = "Together they add at most epsilon 2.";
+    assert!(given.text.ends_with(total), "{}", given.text);
     cluster.stop().await;
 }
 

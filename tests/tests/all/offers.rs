@@ -57,6 +57,13 @@ async fn the_same_question_is_answered_by_the_earlier_release_unless_again_is_sa
     assert_eq!(meter(), once, "an offer adds nothing");
     let status = ada.status(&second).await.remove(0).outcome.unwrap();
     assert_eq!(status.releases[0].runs, 0, "and takes no run");
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let review = owner.review(second.id()).await.unwrap();
+    let known = |warning: &String| warning.contains("was already released");
+    assert!(
+        review.warnings.iter().any(known),
+        "another spelling is the same question"
+    );
     // Again is a new release; saying it twice is one request.
     let again = ada.release_again(&second, &site, &m).await.unwrap();
     assert!(!again.is_earlier() && again.signed() != made.signed());

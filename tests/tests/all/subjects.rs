@@ -178,7 +178,7 @@ async fn new_ids_are_the_same_people() {
         pairs: (0..60).map(pair).collect(),
         reason: "renumbered".to_owned(),
     };
-    owner.rekey(&rekeying).await.unwrap();
+    assert_eq!(owner.rekey(&rekeying).await.unwrap(), 60);
     let site = &cluster.sites[0];
     let import = site.folder.join("import").join(&site.dataset.file);
     let csv = site.dataset.csv.replace("person-of-test-", "renamed-");

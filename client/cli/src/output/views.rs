@@ -38,6 +38,9 @@ pub(crate) fn dataset(dataset: &Dataset) -> Value {
         "subject_unit": dataset.subject_unit,
         "subject_column": dataset.subject_column,
         "most_rows_per_subject": dataset.most_rows_per_subject,
+        "tables": dataset.tables.iter().map(|table| json!({
+            "name": table.name, "most_rows_per_subject": table.most_rows_per_subject,
+        })).collect::<Vec<_>>(),
         "fewest_subjects": dataset.fewest_subjects,
         "most_subjects": dataset.most_subjects,
         "columns": dataset.columns.iter().map(column).collect::<Vec<_>>(),
@@ -55,6 +58,7 @@ fn column(column: &Column) -> Value {
         "source": column.source,
         "may_be_missing": column.may_be_missing,
         "constant_per_subject": column.constant_per_subject,
+        "typical": column.typical.map(|(low, high)| [low, high]),
     });
     let domain = match &column.domain {
         Domain::Integer { lowest, highest } => {

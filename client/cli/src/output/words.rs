@@ -278,6 +278,9 @@ pub(crate) fn project_share(share: &Share, details: bool) -> String {
         None => "no limit is set".to_owned(),
         Some(limit) => format!("{} % of its limit", percent(share.used, limit)),
     };
+    if share.limit.is_some_and(|limit| share.used >= limit) {
+        text.push_str("; nothing more can be released");
+    }
     if details {
         text.push_str(&format!(" (rho {}", share.used));
         if let Some(limit) = share.limit {
@@ -366,6 +369,8 @@ mod tests {
         assert_eq!(says(99), "99 % of the scientist limit");
         assert!(says(100).ends_with("; nothing more can be released"));
         assert!(says(266).starts_with("266 % of the scientist limit;"));
+        let project = project_share(&share(266), false);
+        assert_eq!(project, "266 % of its limit; nothing more can be released");
         let account = |limit| Account {
             name: "population people".to_owned(),
             limit,

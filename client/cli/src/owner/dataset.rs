@@ -8,11 +8,11 @@ use obscura_client::model::identity::Role;
 use obscura_client::model::ids::DatasetName;
 use obscura_client::model::schema::Description;
 use obscura_client::pem_certificate;
-use obscura_client::{Added, NewDataset, SubjectIds};
+use obscura_client::{Added, Dataset, NewDataset, SubjectIds};
 use serde_json::json;
 
 use crate::datasets::describe;
-use crate::output::tables::pairs;
+use crate::output::tables::{pairs, wrapped};
 use crate::output::{Report, progress, views};
 use crate::session::Session;
 
@@ -45,8 +45,7 @@ pub(super) async fn add(
     } = &added;
     let text = format!(
         "Dataset {}, version {}, is registered.\n\n{}\nThese numbers come from your data: they \
-         are for you only.\nNext: set a limit by experiment, obscura owner limit {} --epsilon ... \
-         --rehearse\n",
+         are for you only.\n{}",
         dataset.name,
         dataset.version,
         pairs(&[
@@ -57,11 +56,11 @@ pub(super) async fn add(
                 rows_without_subject.to_string()
             ),
             (
-                "Rows left out because their subject is",
+                "Rows left out, of excluded or erased people",
                 rows_of_excluded.to_string()
             ),
         ]),
-        dataset.name
+        next(dataset)
     );
     let view = json!({
         "dataset": views::dataset(dataset),
@@ -71,6 +70,23 @@ pub(super) async fn add(
         "rows_of_excluded": rows_of_excluded,
     });
     Ok(Report::new(text, view))
+}
+
+/// What to do after a version came in.
+fn next(dataset: &Dataset) -> String {
+    let mut text = String::new();
+    if dataset.version > 1 {
+        let said = "Exposure and limits carry over. Studies that were approved for an older \
+                    version must be sent and approved again.";
+        text.push_str(&format!("{}\n", wrapped(said, 0)));
+    }
+    if dataset.accounts.iter().all(|a| a.limit.is_none()) {
+        text.push_str(&format!(
+            "Next: set a limit by experiment, obscura owner limit {} --epsilon ... --rehearse\n",
+            dataset.name
+        ));
+    }
+    text
 }
 
 pub(super) async fn show(session: &Session, name: Option<DatasetName>) -> anyhow::Result<Report> {

@@ -223,7 +223,7 @@ fn effect(review: &Review, details: bool) -> String {
 }
 
 /// "population people: now at most 44 → 56 out of 100, with this 38 → 62, the limit is 26 → 74".
-fn change(account: &Account, price: Rho) -> String {
+pub(super) fn change(account: &Account, price: Rho) -> String {
     let Some(limit) = &account.limit else {
         return String::new();
     };

@@ -1,15 +1,16 @@
 //! Standing grants at one's own node.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use obscura_client::NewGrant;
-use obscura_client::model::exposure::{Delta, DeltaCharge};
-use obscura_client::model::ids::{DatasetName, GrantId, PartyName, ProjectName};
+use obscura_client::model::exposure::{Delta, DeltaCharge, rho_within};
+use obscura_client::model::ids::{DatasetName, GrantId, PartyName, ProjectName, UnixMillis};
+use obscura_client::{Account, NewGrant};
 use serde_json::json;
 
+use super::decide::change;
 use super::projects::key_of;
 use crate::output::tables::{pairs, table, wrapped};
-use crate::output::{Report, progress};
+use crate::output::{Report, confirmed, progress};
 use crate::project::{GRANT, grant_line, grant_view};
 use crate::session::Session;
 
@@ -63,6 +64,26 @@ pub(crate) struct Give {
     /// nothing.
     #[arg(long, value_name = "GRANT")]
     id: Option<GrantId>,
+    /// Do not ask again where the grant is larger than a limit.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// What a grant would do to the limits that it is larger than; nothing if it is to none.
+fn larger(accounts: &[Account], epsilon: f64) -> Option<String> {
+    let mut text = String::new();
+    for account in accounts {
+        let Some(limit) = account.limit else { continue };
+        let Ok(most) = rho_within(epsilon, limit.delta) else {
+            continue;
+        };
+        if most > limit.rho {
+            text.push_str(&change(account, most));
+        }
+    }
+    let note = "The grant's total is larger than the whole limit: it could take all of it, and \
+                the limit would end it.";
+    (!text.is_empty()).then(|| format!("{text}{}\n", wrapped(note, 0)))
 }
 
 pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Report> {
@@ -73,6 +94,16 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
                 Some(id) => id,
                 None => owner.new_grant_id()?,
             };
+            if UnixMillis::end_of_day(&give.until).is_none() {
+                bail!("--until must be a date like 2027-12-31: the grant's last day");
+            }
+            let dataset = owner.dataset(&give.dataset).await?;
+            if let Some(shown) = larger(&dataset.accounts, give.epsilon)
+                && !give.yes
+                && !confirmed(&shown, "Give this grant?")?
+            {
+                bail!("nothing was granted");
+            }
             let delta_keys = give.delta_keys.map(Delta::new).transpose();
             let delta_keys = delta_keys.context("--delta-keys")?;
             let new = NewGrant {
@@ -133,5 +164,39 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
             );
             Ok(Report::new(text, grant_view(&grant)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_client::AccountLimit;
+    use obscura_client::model::exposure::{Mode, Rho};
+
+    #[test]
+    fn a_grant_larger_than_the_limit_shows_its_odds_and_a_smaller_one_asks_nothing() {
+        let delta = Delta::new(1e-6).unwrap();
+        let rho = rho_within(5.0, delta).unwrap();
+        let account = Account {
+            name: "population people (dataset visits)".to_owned(),
+            limit: Some(AccountLimit {
+                mode: Mode::Protect,
+                epsilon: 5.0,
+                delta,
+                rho,
+                largest_release: rho,
+                smallest_release: Rho::from_nano(1),
+                guarantee: rho,
+                keys: DeltaCharge::ZERO,
+                keys_guarantee: DeltaCharge::ZERO,
+            }),
+            meter: Rho::ZERO,
+            reserved: Rho::ZERO,
+            keys_taken: DeltaCharge::ZERO,
+        };
+        let shown = larger(std::slice::from_ref(&account), 9.0).unwrap();
+        assert!(shown.contains("larger than the whole limit"), "{shown}");
+        assert!(shown.contains("out of 100"), "{shown}");
+        assert_eq!(larger(&[account], 5.0), None);
     }
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use obscura_client::model::exposure::{Delta, Limit as Converted, Mode, Rho};
-use obscura_client::{AccountLimit, Dataset, NewLimit, OwnerClient, ScientistLimit};
+use obscura_client::{
+    AccountLimit, Dataset, NewLimit, OwnerClient, ScientistExposure, ScientistLimit,
+};
 use serde_json::json;
 
 use super::Limit;
@@ -23,11 +25,6 @@ pub(super) async fn run(session: &Session, args: Limit) -> anyhow::Result<Report
     }
     let keys = delta_keys(&args, &dataset, delta)?;
     let meaning = meaning(&args, &dataset, &limit, keys, session.details);
-    if args.rehearse {
-        let text = format!("{meaning}\nNothing was set.\n");
-        let view = json!({ "rehearsed": true, "nano_rho": limit.rho().nano() });
-        return Ok(Report::new(text, view));
-    }
     let mode = mode(&args, &dataset);
     let new = NewLimit {
         dataset: args.dataset,
@@ -38,12 +35,28 @@ pub(super) async fn run(session: &Session, args: Limit) -> anyhow::Result<Report
         mode,
         reason: args.reason.unwrap_or_default(),
     };
+    if args.rehearse {
+        let refused = owner.rehearse_limit(&new).await.err().map(|e| e.reason());
+        return Ok(rehearsed(&meaning, &limit, refused));
+    }
     let account = owner.set_limit(&new).await?;
     let text = format!("The limit of {} is set.\n\n{meaning}", account.name);
     Ok(Report::new(
         text,
         json!({ "account": views::account(&account) }),
     ))
+}
+
+/// What a limit would mean, and whether the node would take it.
+fn rehearsed(meaning: &str, limit: &Converted, refused: Option<String>) -> Report {
+    let mut text = format!("{meaning}\nNothing was set.\n");
+    if let Some(why) = &refused {
+        let said = format!("Setting it now would be refused: {why}.");
+        text.push_str(&format!("{}\n", wrapped(&said, 0)));
+    }
+    let nano = limit.rho().nano();
+    let view = json!({ "rehearsed": true, "nano_rho": nano, "refused": refused });
+    Report::new(text, view)
 }
 
 /// The delta given, or else the one in force.
@@ -152,16 +165,35 @@ fn meaning(
     text
 }
 
+/// How much of a share people have already, for those who have some.
+fn taken<'a>(people: impl Iterator<Item = &'a ScientistExposure>, limit: Rho) -> String {
+    let some = people.filter(|s| s.share.used > Rho::ZERO);
+    some.map(|s| {
+        let percent = words::percent(s.share.used, limit);
+        let end = if s.share.used >= limit {
+            ": nothing more can be released to them"
+        } else {
+            ""
+        };
+        format!("{} has {percent} % of it already{end}.\n", s.person.name)
+    })
+    .collect()
+}
+
 async fn share(owner: &OwnerClient, args: &Limit, limit: &Converted) -> anyhow::Result<Report> {
-    let note = "A scientist limit is a fair share and a brake. It is no privacy guarantee by \
+    let note = "It is for everything at this node, not for one dataset.\n\
+                A scientist limit is a fair share and a brake. It is no privacy guarantee by \
                 itself, because scientists learn from each other's answers; the guarantee is the \
                 population's limit.\n";
     let who = match &args.scientist {
         Some(name) => format!("scientist {name}"),
         None => "every scientist without one of their own".to_owned(),
     };
+    let known = owner.exposure().await?.scientists;
     if args.rehearse {
-        let text = format!("The limit of {who} would be set.\n{note}Nothing was set.\n");
+        let named = |s: &&ScientistExposure| Some(&s.person.name) == args.scientist.as_ref();
+        let taken = taken(known.iter().filter(named), limit.rho());
+        let text = format!("The limit of {who} would be set.\n{taken}{note}Nothing was set.\n");
         let view = json!({ "rehearsed": true, "nano_rho": limit.rho().nano() });
         return Ok(Report::new(text, view));
     }
@@ -176,12 +208,60 @@ async fn share(owner: &OwnerClient, args: &Limit, limit: &Converted) -> anyhow::
         reason: args.reason.clone().unwrap_or_default(),
     };
     owner.set_scientist_limit(&new).await?;
+    let known = owner.exposure().await?.scientists;
+    // Whoever has another limit has one of their own.
+    let under = |s: &&ScientistExposure| match new.scientist {
+        Some(key) => s.person.key == key,
+        None => s.share.limit == Some(limit.rho()),
+    };
+    let taken = taken(known.iter().filter(under), limit.rho());
     let view = json!({
         "scientist": args.scientist.as_ref().map(|n| n.as_str()),
         "nano_rho": limit.rho().nano(),
     });
     Ok(Report::new(
-        format!("The limit of {who} is set.\n{note}"),
+        format!("The limit of {who} is set.\n{taken}{note}"),
         view,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use obscura_client::Share;
+    use obscura_client::model::identity::{Party, Role};
+    use obscura_client::model::ids::KeyId;
+
+    #[test]
+    fn a_share_below_what_was_taken_says_that_nothing_more_is_released() {
+        let person = |name: &str, used| ScientistExposure {
+            person: Party {
+                role: Role::Scientist,
+                name: name.parse().unwrap(),
+                key: KeyId::new([1; 32]),
+            },
+            share: Share {
+                limit: None,
+                used: Rho::from_nano(used),
+            },
+        };
+        let people = [person("ada", 1003), person("bob", 50), person("eve", 0)];
+        assert_eq!(
+            taken(people.iter(), Rho::from_nano(100)),
+            "ada has 1003 % of it already: nothing more can be released to them.\n\
+             bob has 50 % of it already.\n"
+        );
+    }
+
+    #[test]
+    fn a_rehearsal_says_that_the_limit_would_be_refused() {
+        let limit = Converted::new(3.0, Delta::new(1e-6).unwrap()).unwrap();
+        let said = |refused| rehearsed("It means this.", &limit, refused).text;
+        let refused = said(Some("delta must be at most 1e-6".to_owned()));
+        assert!(
+            refused.ends_with("would be refused: delta must be at most 1e-6.\n"),
+            "{refused}"
+        );
+        assert!(!said(None).contains("refused"));
+    }
 }

@@ -148,12 +148,12 @@ pub(super) async fn population(session: &Session, command: Population) -> anyhow
                 reason,
             };
             let owner = session.owner().await?;
-            progress("telling the node", owner.rekey(&rekeying)).await?;
-            let text = format!(
-                "{count} people of {} have new ids, and the exposure of before.\n",
-                rekeying.population
-            );
-            Ok(Report::new(text, json!({ "pairs": count })))
+            let matched = progress("telling the node", owner.rekey(&rekeying)).await?;
+            let text = rekeyed(matched, count, rekeying.population.as_str());
+            Ok(Report::new(
+                wrapped(&text, 0) + "\n",
+                json!({ "pairs": count, "matched": matched }),
+            ))
         }
         Population::Merge {
             keep,
@@ -186,6 +186,22 @@ pub(super) async fn population(session: &Session, command: Population) -> anyhow
     }
 }
 
+/// What a map of ids did; how many it met is the owner's alone, and the journal holds the same
+/// whatever it is.
+fn rekeyed(matched: u64, pairs: usize, population: &str) -> String {
+    let then = match matched {
+        0 => {
+            "nobody has a new id. Each line is the old id, a comma and the new id; are they of \
+              this population?"
+        }
+        _ => "they have the new ids too, and the exposure of before.",
+    };
+    format!(
+        "{matched} of {pairs} old ids are known in population {population}: {then} This number \
+         comes from your data: it is for you only."
+    )
+}
+
 /// Old and new ids; a slip is named by its line, never by its ids.
 fn pairs(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let name = file.display().to_string();
@@ -215,6 +231,13 @@ fn pairs(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_of_unknown_ids_is_not_said_to_have_renamed_anybody() {
+        let said = rekeyed(0, 1, "people");
+        assert!(said.starts_with("0 of 1 old ids are known in population people: nobody has"));
+        assert!(rekeyed(1, 1, "people").contains("the exposure of before"));
+    }
 
     #[test]
     fn a_map_is_read_and_a_slip_is_named_by_its_line_only() {

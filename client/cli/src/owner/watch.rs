@@ -1,7 +1,7 @@
 //! Watching: limits, shares, the journal, and stops.
 
 use obscura_client::model::ids::PopulationName;
-use obscura_client::{OwnerExposure, ScientistExposure};
+use obscura_client::{AskedQuestion, LogEntry, OwnerExposure, ScientistExposure};
 use serde_json::json;
 
 use crate::output::tables::table;
@@ -70,7 +70,7 @@ pub(super) async fn log(session: &Session, from: u64, most: u32) -> anyhow::Resu
             e.index.to_string(),
             e.time.to_string(),
             e.kind.clone(),
-            e.text.clone(),
+            in_words(e, session.details),
         ]
     });
     let header = ["Record", "Time", "What", "In words"];
@@ -86,6 +86,7 @@ pub(super) async fn log(session: &Session, from: u64, most: u32) -> anyhow::Resu
             "time_unix_ms": e.time.0,
             "kind": e.kind,
             "text": e.text,
+            "question": e.question.as_ref().map(|q| json!({ "query": q.sql, "words": q.words })),
         })
     });
     let view = json!({
@@ -96,13 +97,30 @@ pub(super) async fn log(session: &Session, from: u64, most: u32) -> anyhow::Resu
     Ok(Report::new(text, view))
 }
 
+/// A record; under details with the question that was asked under a grant.
+fn in_words(entry: &LogEntry, details: bool) -> String {
+    match &entry.question {
+        Some(question) if details => {
+            let AskedQuestion { sql, words } = question;
+            format!("{} {words} Asked: {sql}", entry.text)
+        }
+        Some(_) | None => entry.text.clone(),
+    }
+}
+
 pub(super) async fn lift(
     session: &Session,
     population: &PopulationName,
     reason: &str,
 ) -> anyhow::Result<Report> {
     let owner = session.owner().await?;
-    owner.lift(population, reason).await?;
-    let text = format!("Population {population} answers again. This is signed and public.\n");
-    Ok(Report::new(text, json!({ "lifted": population.as_str() })))
+    let was_stopped = owner.lift(population, reason).await?;
+    let did = if was_stopped {
+        "answers again"
+    } else {
+        "was not stopped; its interrupted releases are counted anew"
+    };
+    let text = format!("Population {population} {did}. This is signed and public.\n");
+    let view = json!({ "lifted": population.as_str(), "was_stopped": was_stopped });
+    Ok(Report::new(text, view))
 }

@@ -12,7 +12,7 @@ use obscura_wire::v1;
 
 use super::{Peer, Rpc, Transport, form};
 use crate::catalogue::{
-    Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source,
+    Account, AccountLimit, Column, Dataset, Exposure, OwnRelease, Share, Source, TableRows,
 };
 use crate::error::Error;
 
@@ -175,6 +175,7 @@ pub(super) fn dataset_from(dataset: v1::Dataset) -> Result<Dataset, InvalidWire>
         required_terms,
         accounts,
         description_digest,
+        tables,
     } = dataset;
     let term = |text: String| {
         let mut all = StudyTerm::ALL.into_iter();
@@ -198,7 +199,19 @@ pub(super) fn dataset_from(dataset: v1::Dataset) -> Result<Dataset, InvalidWire>
         required_terms: required_terms.collect::<Result<BTreeSet<_>, _>>()?,
         accounts: accounts_from(accounts)?,
         description_digest: Digest::from_bytes(&description_digest)?,
+        tables: tables.into_iter().map(table_from).collect(),
     })
+}
+
+fn table_from(table: v1::TableRows) -> TableRows {
+    let v1::TableRows {
+        name,
+        most_rows_per_subject,
+    } = table;
+    TableRows {
+        name,
+        most_rows_per_subject,
+    }
 }
 
 fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
@@ -214,6 +227,7 @@ fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
         may_be_missing,
         constant_per_subject,
         keys,
+        typical,
     } = column;
     let bounded = lowest.is_finite() && highest.is_finite() && lowest <= highest;
     let domain = match r#type.as_str() {
@@ -247,6 +261,10 @@ fn column_from(column: v1::Column) -> Result<Column, InvalidWire> {
         may_be_missing,
         constant_per_subject,
         keys: keys.map(text_keys_from),
+        typical: match typical.as_slice() {
+            [low, high] => Some((*low, *high)),
+            _ => None,
+        },
     })
 }
 

@@ -17,8 +17,8 @@ use super::{LONG, Peer, Repeat, Rpc, SHORT, Transport, form};
 use crate::catalogue::{Account, Dataset};
 use crate::error::Error;
 use crate::owner::{
-    Added, Log, LogEntry, NewDataset, NewLimit, OwnerExposure, Review, ReviewedCodeList,
-    ReviewedRelease, ScientistExposure, ScientistLimit,
+    Added, AskedQuestion, Log, LogEntry, NewDataset, NewLimit, OwnerExposure, Review,
+    ReviewedCodeList, ReviewedRelease, ScientistExposure, ScientistLimit,
 };
 use crate::studies::StudyStatus;
 
@@ -60,26 +60,14 @@ impl Transport {
 
     pub(crate) async fn set_limit(&self, to: &Peer, limit: &NewLimit) -> Result<Account, Error> {
         let rpc = deciding::<_, v1::Account>("/obscura.v1.Owner/SetLimit");
-        let NewLimit {
-            dataset,
-            dataset_only,
-            epsilon,
-            delta,
-            delta_keys,
-            mode,
-            reason,
-        } = limit;
-        let body = v1::SetLimitRequest {
-            dataset: dataset.to_string(),
-            dataset_only: *dataset_only,
-            epsilon: *epsilon,
-            delta: delta.get(),
-            mode: wire::mode_to(*mode).into(),
-            reason: reason.clone(),
-            delta_keys: delta_keys.map_or(0.0, Delta::get),
-        };
-        let account = self.call(to, rpc, &body).await?;
+        let account = self.call(to, rpc, &limit_to(limit)).await?;
         account_from(account).map_err(form(to))
+    }
+
+    pub(crate) async fn rehearse_limit(&self, to: &Peer, limit: &NewLimit) -> Result<(), Error> {
+        let rpc = Rpc::<_, v1::Done>::reading("/obscura.v1.Owner/RehearseLimit");
+        let v1::Done {} = self.call(to, rpc, &limit_to(limit)).await?;
+        Ok(())
     }
 
     pub(crate) async fn set_scientist_limit(
@@ -170,14 +158,35 @@ impl Transport {
         to: &Peer,
         population: &PopulationName,
         reason: &str,
-    ) -> Result<(), Error> {
-        let rpc = deciding::<_, v1::Done>("/obscura.v1.Owner/Lift");
+    ) -> Result<bool, Error> {
+        let rpc = deciding::<_, v1::LiftResponse>("/obscura.v1.Owner/Lift");
         let body = v1::LiftRequest {
             population: population.to_string(),
             reason: reason.to_owned(),
         };
-        let v1::Done {} = self.call(to, rpc, &body).await?;
-        Ok(())
+        let v1::LiftResponse { was_stopped } = self.call(to, rpc, &body).await?;
+        Ok(was_stopped)
+    }
+}
+
+fn limit_to(limit: &NewLimit) -> v1::SetLimitRequest {
+    let NewLimit {
+        dataset,
+        dataset_only,
+        epsilon,
+        delta,
+        delta_keys,
+        mode,
+        reason,
+    } = limit;
+    v1::SetLimitRequest {
+        dataset: dataset.to_string(),
+        dataset_only: *dataset_only,
+        epsilon: *epsilon,
+        delta: delta.get(),
+        mode: wire::mode_to(*mode).into(),
+        reason: reason.clone(),
+        delta_keys: delta_keys.map_or(0.0, Delta::get),
     }
 }
 
@@ -310,11 +319,17 @@ fn log_from(answer: v1::LogResponse) -> Result<Log, InvalidWire> {
                      time_unix_ms,
                      kind,
                      text,
+                     question_sql,
+                     question_words,
                  }| LogEntry {
         index,
         time: UnixMillis(time_unix_ms),
         kind,
         text,
+        question: (!question_sql.is_empty()).then_some(AskedQuestion {
+            sql: question_sql,
+            words: question_words,
+        }),
     };
     Ok(Log {
         entries: entries.into_iter().map(entry).collect(),

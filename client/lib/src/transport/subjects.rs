@@ -42,8 +42,9 @@ impl Transport {
         Ok(matched)
     }
 
-    pub(crate) async fn rekey(&self, to: &Peer, rekeying: &Rekeying) -> Result<(), Error> {
-        let rpc = many::<_, v1::Done>("/obscura.v1.Owner/Rekey");
+    /// How many people the old ids are of.
+    pub(crate) async fn rekey(&self, to: &Peer, rekeying: &Rekeying) -> Result<u64, Error> {
+        let rpc = many::<_, v1::RekeyResponse>("/obscura.v1.Owner/Rekey");
         let Rekeying {
             population,
             pairs,
@@ -59,8 +60,8 @@ impl Transport {
             reason: reason.clone(),
             salt: self.salt()?,
         };
-        let v1::Done {} = self.call(to, rpc, &body).await?;
-        Ok(())
+        let v1::RekeyResponse { matched } = self.call(to, rpc, &body).await?;
+        Ok(matched)
     }
 
     pub(crate) async fn merge(&self, to: &Peer, merging: &Merging) -> Result<Account, Error> {

@@ -68,6 +68,14 @@ impl Ledger {
         inner.record(now, vec![Record::LimitSet(limit)])
     }
 
+    /// Refuses what [`Ledger::set_limit`] would refuse now, and sets nothing.
+    ///
+    /// # Errors
+    /// As [`Ledger::set_limit`].
+    pub fn rehearse_limit(&self, limit: &LimitSet) -> Result<(), Error> {
+        Ok(self.peek().may_set(limit)?)
+    }
+
     /// Sets how much one scientist, or every scientist without a limit of their own, may take in
     /// public prices. A fair share, not a privacy guarantee. Gives the record's index.
     ///

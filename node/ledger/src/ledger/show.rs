@@ -143,7 +143,16 @@ impl State {
         };
         let datasets = self.datasets.iter();
         let populations = self.populations.values();
+        let sole = |name: &PopulationName| {
+            let mut of_it = self.datasets.values().filter(|d| d.population == *name);
+            let one = of_it.next()?;
+            of_it
+                .next()
+                .is_none()
+                .then(|| (name.clone(), one.name.clone()))
+        };
         Names {
+            soles: self.populations.keys().filter_map(sole).collect(),
             people: self.people.iter().map(called).collect(),
             datasets: datasets.map(|(id, d)| (*id, d.name.clone())).collect(),
             ended: populations.flat_map(|p| &p.ended).copied().collect(),

@@ -83,7 +83,8 @@ impl Ledger {
     /// index, exposure and mark; old ids stay known. Two ids that become one are one person from
     /// now on, whose exposure is at least the sum of both (see the state's `populations`); rows of
     /// one of them contribute again with the next version. A new id that is in use already joins
-    /// its person, so new ids should be fresh. Gives the record's index.
+    /// its person, so new ids should be fresh. Tells how many people the old ids are of, which is
+    /// private; the record is the same whatever they are.
     ///
     /// # Errors
     /// If there is no such population, a release of it is open, or the storage fails.
@@ -93,15 +94,19 @@ impl Ledger {
         pairs: Vec<(SubjectHash, SubjectHash)>,
         evidence: Vec<u8>,
         now: UnixMillis,
-    ) -> Result<u64, Error> {
+    ) -> Result<Marked, Error> {
         let mut inner = self.lock()?;
+        let entry = inner.quiet(population)?;
+        let old: Vec<SubjectHash> = pairs.iter().map(|(old, _)| *old).collect();
+        let matched = entry.subjects.people_among(&old).len() as u64;
         let record = Record::SubjectsRekeyed {
             population: population.clone(),
-            capacity: inner.quiet(population)?.capacity,
+            capacity: entry.capacity,
             evidence,
             pairs,
         };
-        inner.record(now, vec![record])
+        let index = inner.record(now, vec![record])?;
+        Ok(Marked { matched, index })
     }
 
     /// Makes two populations one, because somebody may be in both: in each pair the id of a person

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use obscura_model::ids::{DatasetId, DatasetName, KeyId};
+use obscura_model::ids::{DatasetId, DatasetName, KeyId, PopulationName};
 use obscura_privacy::{Mode, admission};
 
 use super::{Account, Authority, Decision, Intent, LimitSet, Record, Role};
@@ -14,6 +14,8 @@ mod new;
 pub(crate) struct Names {
     pub(crate) people: BTreeMap<KeyId, String>,
     pub(crate) datasets: BTreeMap<DatasetId, DatasetName>,
+    /// The dataset of each population that has just one.
+    pub(crate) soles: BTreeMap<PopulationName, DatasetName>,
     /// The records of lifts that ended a stop.
     pub(crate) ended: BTreeSet<u64>,
 }
@@ -26,7 +28,10 @@ impl Names {
 
     fn account(&self, account: &Account) -> String {
         match account {
-            Account::Population(name) => format!("population {name}"),
+            Account::Population(name) => match self.soles.get(name) {
+                Some(sole) => format!("population {name} (dataset {sole})"),
+                None => format!("population {name}"),
+            },
             Account::Dataset(id) => match self.datasets.get(id) {
                 Some(name) => format!("dataset {name} alone"),
                 None => format!("dataset {id} alone"),
@@ -40,6 +45,14 @@ pub(crate) fn said(record: Record) -> Option<Said> {
     match record {
         Record::ScientistLimitSet { evidence, .. } => Some(Said::ScientistLimit(evidence)),
         Record::Lifted { evidence, .. } => Some(Said::Lift(evidence)),
+        Record::ProjectLimitSet { evidence, .. } => Some(Said::ProjectLimit(evidence)),
+        Record::GrantGiven(grant) => Some(Said::Grant(grant.evidence)),
+        Record::IntentOpened(Intent {
+            authority: Authority::Grant { .. },
+            dataset,
+            evidence,
+            ..
+        }) => Some(Said::Asked { dataset, evidence }),
         _ => None,
     }
 }

@@ -746,7 +746,8 @@ impl Run {
             }
             Step::Rekey(_, pairs) => {
                 let pairs = pairs.iter().map(|(a, b)| ([*a; 16], [*b; 16])).collect();
-                ledger.rekey(&name, pairs, vec![], NOW)
+                let changed = ledger.rekey(&name, pairs, vec![], NOW);
+                changed.map(|changed| changed.index)
             }
             _ => return,
         };

@@ -394,3 +394,31 @@ fn a_grant_takes_delta_for_keys_only_as_its_owner_wrote_and_never_gets_it_back()
         answer(&ledger, granted_request(1, BOB, 10), 1);
     }
 }
+
+#[test]
+fn the_log_keeps_what_was_asked_under_a_grant_and_names_population_and_dataset() {
+    let ledger = granted(&Disk::default(), new_grant(1, BOB));
+    answer(&ledger, granted_request(1, BOB, 1), 1);
+    let entries = ledger.entries(0, 100).unwrap();
+    let begun = entries.iter().rfind(|e| e.kind == "release begun").unwrap();
+    let asked = crate::Said::Asked {
+        dataset: dataset(),
+        evidence: b"signed request".to_vec(),
+    };
+    assert_eq!(begun.said, Some(asked));
+    assert!(
+        begun.text.contains("of population people (dataset "),
+        "{}",
+        begun.text
+    );
+    let given = entries.iter().find(|e| e.kind == "grant given").unwrap();
+    let columns = new_grant(1, BOB).columns.join(", ");
+    assert!(
+        given
+            .text
+            .contains(&format!(" about {columns} of dataset ")),
+        "{}",
+        given.text
+    );
+    assert!(matches!(given.said, Some(crate::Said::Grant(_))));
+}

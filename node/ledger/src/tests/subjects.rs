@@ -175,6 +175,22 @@ fn the_journals_shape_does_not_tell_how_many_were_marked_or_whether_they_are_kno
     assert_eq!(length(&[1, 2, 3, 200, 201]), none);
 }
 
+#[test]
+fn a_map_of_unknown_ids_is_said_to_know_nobody_and_is_written_all_the_same() {
+    let ledger = ready(&Disk::default(), Mode::Protect, 3);
+    let change = |old: u8| {
+        let pairs = vec![([old; 16], [old + 100; 16])];
+        ledger.rekey(&people_of(), pairs, vec![], NOW).unwrap()
+    };
+    let (known, unknown) = (change(3), change(90));
+    assert_eq!((known.matched, unknown.matched), (1, 0));
+    assert_eq!(
+        unknown.index,
+        known.index + 1,
+        "nobody sees how many matched"
+    );
+}
+
 fn rekey(ledger: &Ledger, pairs: &[(u8, u8)]) {
     let pairs = pairs.iter().map(|(a, b)| (hash(*a), hash(*b))).collect();
     ledger.rekey(&people_of(), pairs, vec![], NOW).unwrap();

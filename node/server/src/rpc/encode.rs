@@ -1,13 +1,12 @@
 //! Conversions from the node's faces to the wire. Every field is named.
 
-use obscura_ledger::{AccountView, GrantState, LogEntry, Person, Role, Said};
+use obscura_ledger::{AccountView, GrantState, Person, Role};
 use obscura_model::exposure::{DeltaCharge, Rho};
 use obscura_model::ids::KeyId;
 use obscura_model::release::Authority;
 use obscura_model::schema::{Column, Description, Domain, Table, TextKeys};
 use obscura_model::wire;
 use obscura_wire::v1;
-use prost::Message;
 
 use crate::access::Caller;
 use crate::error::Error;
@@ -37,6 +36,14 @@ pub(super) fn dataset(face: &DatasetFace) -> v1::Dataset {
             .collect(),
         accounts: accounts(face),
         description_digest: d.digest().as_bytes().to_vec(),
+        tables: d.tables().iter().map(table_rows).collect(),
+    }
+}
+
+fn table_rows(table: &Table) -> v1::TableRows {
+    v1::TableRows {
+        name: table.name.clone(),
+        most_rows_per_subject: table.most_rows_per_subject,
     }
 }
 
@@ -65,7 +72,7 @@ fn column(column: &Column) -> v1::Column {
         may_be_missing,
         missing_share: _, // for mock rows only
         constant_per_subject,
-        typical: _,
+        typical,
         keys,
     } = column;
     let (kind, lowest, highest, values) = match domain {
@@ -90,6 +97,7 @@ fn column(column: &Column) -> v1::Column {
         may_be_missing: *may_be_missing,
         constant_per_subject: *constant_per_subject,
         keys: keys.as_ref().map(text_keys),
+        typical: typical.map_or_else(Vec::new, |(low, high)| vec![low, high]),
     }
 }
 
@@ -112,12 +120,13 @@ pub(super) fn accounts(face: &DatasetFace) -> Vec<v1::Account> {
     face.accounts.iter().map(|a| account(face, a)).collect()
 }
 
-/// One account under the name that people know it by: a node with a single dataset has just the
-/// one limit.
+/// One account under the name that people know it by: a population with a single dataset is named
+/// with it, because people know the dataset.
 fn account(face: &DatasetFace, view: &AccountView) -> v1::Account {
     let name = match &view.account {
         obscura_ledger::Account::Population(_) if face.sole => {
-            format!("dataset {}", face.view.name)
+            let population = &face.view.population;
+            format!("population {population} (dataset {})", face.view.name)
         }
         obscura_ledger::Account::Population(name) => format!("population {name}"),
         obscura_ledger::Account::Dataset(_) => format!("dataset {} alone", face.view.name),
@@ -343,92 +352,4 @@ pub(super) fn owner_exposure(node: &Node) -> Result<v1::OwnerExposureResponse, E
         lifts: populations.iter().map(|p| p.lifts).sum(),
         stopped: populations.iter().any(|p| p.stopped),
     })
-}
-
-/// The journal in words.
-pub(super) fn log(node: &Node, from: u64, most: usize) -> Result<v1::LogResponse, Error> {
-    let entry = |e: LogEntry| v1::LogEntry {
-        index: e.index,
-        time_unix_ms: e.time.0,
-        kind: e.kind.to_owned(),
-        text: match e.said.as_ref().and_then(typed) {
-            Some(typed) => format!("{} {typed}", e.text),
-            None => e.text,
-        },
-    };
-    let head = node.ledger.head();
-    let entries = node.ledger.entries(from, most)?;
-    Ok(v1::LogResponse {
-        entries: entries.into_iter().map(entry).collect(),
-        head_size: head.size,
-        head_root: head.root.to_vec(),
-    })
-}
-
-/// What the owner typed, from the signed request that the record keeps.
-fn typed(said: &Said) -> Option<String> {
-    let body = |evidence| wire::signed_decode(evidence).map(|message| message.body);
-    match said {
-        Said::ScientistLimit(evidence) => {
-            let v1::SetScientistLimitRequest {
-                scientist: _,
-                epsilon,
-                delta,
-                reason,
-            } = v1::SetScientistLimitRequest::decode(body(evidence)?.as_slice()).ok()?;
-            Some(match because(&reason) {
-                Some(reason) => format!("It is epsilon {epsilon} at delta {delta}. {reason}"),
-                None => format!("It is epsilon {epsilon} at delta {delta}."),
-            })
-        }
-        Said::Lift(evidence) => {
-            let v1::LiftRequest {
-                population: _,
-                reason,
-            } = v1::LiftRequest::decode(body(evidence)?.as_slice()).ok()?;
-            because(&reason)
-        }
-    }
-}
-
-fn because(reason: &str) -> Option<String> {
-    let reason = reason.trim().trim_end_matches('.');
-    (!reason.is_empty()).then(|| format!("The reason given: {reason}."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use obscura_model::envelope::SignedMessage;
-
-    fn evidence(body: Vec<u8>) -> Vec<u8> {
-        wire::signed_encode(&SignedMessage {
-            envelope: Vec::new(),
-            signature: Vec::new(),
-            body,
-        })
-    }
-
-    #[test]
-    fn the_log_gives_what_the_owner_typed_and_why() {
-        let lift = v1::LiftRequest {
-            population: "people".into(),
-            reason: "the power is back. ".into(),
-        };
-        assert_eq!(
-            typed(&Said::Lift(evidence(lift.encode_to_vec()))).as_deref(),
-            Some("The reason given: the power is back.")
-        );
-        let limit = v1::SetScientistLimitRequest {
-            scientist: Vec::new(),
-            epsilon: 2.5,
-            delta: 1e-6,
-            reason: String::new(),
-        };
-        assert_eq!(
-            typed(&Said::ScientistLimit(evidence(limit.encode_to_vec()))).as_deref(),
-            Some("It is epsilon 2.5 at delta 0.000001.")
-        );
-        assert_eq!(typed(&Said::Lift(b"no message".to_vec())), None);
-    }
 }

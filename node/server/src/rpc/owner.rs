@@ -12,7 +12,7 @@ use obscura_wire::v1::owner_server::Owner;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::studies::study_id;
-use super::{Method, Opened, Services, encode};
+use super::{Method, Opened, Services, encode, journal};
 use crate::access::For;
 use crate::error::Error;
 use crate::limits;
@@ -45,6 +45,7 @@ const ADD_DATASET: Method = Method {
     ..deciding("/obscura.v1.Owner/AddDataset")
 };
 const SET_LIMIT: Method = deciding("/obscura.v1.Owner/SetLimit");
+const REHEARSE_LIMIT: Method = reading("/obscura.v1.Owner/RehearseLimit");
 const SET_SCIENTIST_LIMIT: Method = deciding("/obscura.v1.Owner/SetScientistLimit");
 const ENROL: Method = deciding("/obscura.v1.Owner/Enrol");
 const LIST_REQUESTS: Method = reading("/obscura.v1.Owner/ListRequests");
@@ -70,6 +71,27 @@ const fn many(path: &'static str) -> Method {
         most: limits::MESSAGE_BYTES,
         ..deciding(path)
     }
+}
+
+fn wanted_limit(body: v1::SetLimitRequest) -> Result<owner::WantedLimit, Error> {
+    let v1::SetLimitRequest {
+        dataset,
+        dataset_only,
+        epsilon,
+        delta,
+        mode,
+        reason,
+        delta_keys,
+    } = body;
+    Ok(owner::WantedLimit {
+        dataset,
+        dataset_only,
+        epsilon,
+        delta,
+        delta_keys,
+        mode: wire::mode_from(mode)?,
+        reason,
+    })
 }
 
 #[async_trait]
@@ -116,29 +138,26 @@ impl Owner for Services {
             SET_LIMIT,
             request,
             |node, opened: Opened<v1::SetLimitRequest>| {
-                let v1::SetLimitRequest {
-                    dataset,
-                    dataset_only,
-                    epsilon,
-                    delta,
-                    mode,
-                    reason,
-                    delta_keys,
-                } = opened.body;
-                let mode = wire::mode_from(mode)?;
-                let wanted = owner::WantedLimit {
-                    dataset,
-                    dataset_only,
-                    epsilon,
-                    delta,
-                    delta_keys,
-                    mode,
-                    reason,
-                };
+                let wanted = wanted_limit(opened.body)?;
+                let position = usize::from(wanted.dataset_only);
                 let face = owner::set_limit(node, wanted, &opened.message)?;
-                let position = usize::from(dataset_only);
                 let account = encode::accounts(&face).into_iter().nth(position);
                 account.ok_or(Error::Message(InvalidWire::Missing("an account")))
+            },
+        )
+        .await
+    }
+
+    async fn rehearse_limit(
+        &self,
+        request: Request<v1::Signed>,
+    ) -> Result<Response<v1::Signed>, Status> {
+        self.call(
+            REHEARSE_LIMIT,
+            request,
+            |node, opened: Opened<v1::SetLimitRequest>| {
+                owner::rehearse_limit(node, wanted_limit(opened.body)?)?;
+                Ok(v1::Done {})
             },
         )
         .await
@@ -235,7 +254,7 @@ impl Owner for Services {
                 0 => limits::LOG_ENTRIES,
                 some => some.min(limits::LOG_ENTRIES),
             };
-            encode::log(node, from, most)
+            journal::log(node, from, most)
         })
         .await
     }
@@ -246,8 +265,8 @@ impl Owner for Services {
                 population,
                 reason: _,
             } = &opened.body;
-            owner::lift(node, population, &opened.message)?;
-            Ok(v1::Done {})
+            let was_stopped = owner::lift(node, population, &opened.message)?;
+            Ok(v1::LiftResponse { was_stopped })
         })
         .await
     }

@@ -327,6 +327,27 @@ constant_per_subject = true
         assert_eq!(d.population().as_str(), "people");
     }
 
+    #[test]
+    fn a_date_with_the_bounds_of_a_number_or_a_wrong_day_is_told_what_it_needs() {
+        let says = |old: &str, new: &str| {
+            let text = GOOD.replace(old, new);
+            assert_ne!(text, GOOD);
+            Description::from_toml(&text).unwrap_err().to_string()
+        };
+        let numeric = "type = \"integer\"\nlowest = 0\nhighest = 77";
+        let dated = |bounds: &str| says(numeric, &format!("type = \"date\"\n{bounds}"));
+        for lowest in ["\"1920-01-01\"", "1920-01-01", "3"] {
+            let said = dated(&format!("lowest = {lowest}"));
+            assert!(said.contains("a date has first and last"), "{said}");
+        }
+        let said = dated("first = \"1920-01-01\"\nlast = \"1920-13-01\"");
+        assert!(said.contains("last must be a date"), "{said}");
+        let said = dated("first = \"1921-01-01\"\nlast = \"1920-01-01\"");
+        assert!(said.contains("first must not be after last"), "{said}");
+        let said = says("lowest = 0", "lowest = \"0\"");
+        assert!(said.contains("must be numbers"), "{said}");
+    }
+
     const TWO: &str = r#"
 name = "clinic"
 title = "Clinic"

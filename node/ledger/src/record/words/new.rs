@@ -9,7 +9,10 @@ pub(super) fn describe_project(record: &Record, names: &Names) -> (&'static str,
     match record {
         Record::ProjectOpened { project, first } => (
             "project opened",
-            format!("Project {project} was opened by {}.", names.person(first)),
+            format!(
+                "Project {project} was opened with {} as its first member.",
+                names.person(first)
+            ),
         ),
         Record::JoinAsked {
             project, person, ..
@@ -61,12 +64,13 @@ fn describe_grant(record: &Record, names: &Names) -> (&'static str, String) {
                 " and with keys that are not declared"
             };
             let text = format!(
-                "Grant {} was given to {} for project {}: at most {} releases of dataset \
-                 {dataset}{keys}, until {}{}.",
+                "Grant {} was given to {} for project {}: at most {} releases about {} of \
+                 dataset {dataset}{keys}, until {}{}.",
                 grant.id,
                 names.person(&grant.scientist),
                 grant.project,
                 grant.releases,
+                grant.columns.join(", "),
                 grant.expires.date(),
                 because(&grant.reason)
             );

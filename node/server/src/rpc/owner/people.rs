@@ -147,7 +147,10 @@ pub(super) fn mark(
     Ok(v1::MarkSubjectsResponse { matched })
 }
 
-pub(super) fn rekey(node: &Arc<Node>, opened: Opened<v1::RekeyRequest>) -> Result<v1::Done, Error> {
+pub(super) fn rekey(
+    node: &Arc<Node>,
+    opened: Opened<v1::RekeyRequest>,
+) -> Result<v1::RekeyResponse, Error> {
     let v1::RekeyRequest {
         population,
         pairs,
@@ -157,8 +160,8 @@ pub(super) fn rekey(node: &Arc<Node>, opened: Opened<v1::RekeyRequest>) -> Resul
     let pairs = pairs.into_iter().map(|v1::IdPair { old, new }| (old, new));
     let pairs: Vec<_> = pairs.collect();
     let why = (reason.as_str(), salt.as_slice());
-    subjects::rekey(node, &population, &pairs, why, &opened.message)?;
-    Ok(v1::Done {})
+    let matched = subjects::rekey(node, &population, &pairs, why, &opened.message)?;
+    Ok(v1::RekeyResponse { matched })
 }
 
 pub(super) fn merge(

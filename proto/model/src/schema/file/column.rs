@@ -14,8 +14,9 @@ pub(super) struct FileColumn {
     name: String,
     #[serde(rename = "type")]
     kind: String,
-    lowest: Option<f64>,
-    highest: Option<f64>,
+    // Of any type, so that what stands here wrongly is refused in words.
+    lowest: Option<toml::Value>,
+    highest: Option<toml::Value>,
     values: Option<Vec<String>>,
     other: Option<String>,
     #[serde(default)]
@@ -125,7 +126,11 @@ fn domain(column: &FileColumn) -> Result<Domain, String> {
         ));
     }
     let numeric = matches!(column.kind.as_str(), "integer" | "number");
-    if !numeric && (column.lowest.is_some() || column.highest.is_some()) {
+    let bounded = column.lowest.is_some() || column.highest.is_some();
+    if column.kind == "date" && bounded {
+        return Err("a date has first and last, such as first = \"2010-01-01\", in place of lowest and highest".to_owned());
+    }
+    if !numeric && bounded {
         return Err("lowest and highest are for integer and number columns".to_owned());
     }
     if column.kind != "category" && (column.values.is_some() || column.other.is_some()) {
@@ -164,11 +169,16 @@ fn domain(column: &FileColumn) -> Result<Domain, String> {
 }
 
 fn dates(column: &FileColumn) -> Result<Domain, String> {
-    let day = |text: &Option<String>| text.as_deref().and_then(calendar::parse);
-    match (day(&column.first), day(&column.last)) {
-        (Some(first), Some(last)) if first <= last => Ok(Domain::Date { first, last }),
-        _ => Err("give first and last, such as \"2010-01-01\", first not after last".to_owned()),
+    let day = |name: &str, text: &Option<String>| match text.as_deref() {
+        None => Err("give first and last, such as \"2010-01-01\"".to_owned()),
+        Some(text) => calendar::parse(text)
+            .ok_or_else(|| format!("{name} must be a date such as \"2010-01-01\"")),
+    };
+    let (first, last) = (day("first", &column.first)?, day("last", &column.last)?);
+    if first > last {
+        return Err("first must not be after last".to_owned());
     }
+    Ok(Domain::Date { first, last })
 }
 
 /// A hint must lie within the bounds that it is a hint for.
@@ -223,7 +233,13 @@ fn keys(column: &FileColumn, domain: &Domain) -> Result<Option<TextKeys>, String
 }
 
 fn bounds(column: &FileColumn) -> Result<(f64, f64), String> {
-    match (column.lowest, column.highest) {
+    let number = |bound: &Option<toml::Value>| match bound {
+        None => Ok(None),
+        Some(toml::Value::Integer(whole)) => Ok(Some(*whole as f64)),
+        Some(toml::Value::Float(number)) => Ok(Some(*number)),
+        Some(_) => Err("lowest and highest must be numbers, without quotes".to_owned()),
+    };
+    match (number(&column.lowest)?, number(&column.highest)?) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() && low <= high => {
             Ok((low + 0.0, high + 0.0))
         }
