@@ -272,7 +272,10 @@ async fn a_declared_size_that_no_query_could_be_answered_for_is_refused() {
     let huge = declared(visits(60, 3, 1), "[1, 100000000]").description;
     let huge = huge
         .replace("\"visits\"", "\"huge\"")
-        .replace("most_rows_per_subject = 1\n", "most_rows_per_subject = 1000\n")
+        .replace(
+            "most_rows_per_subject = 1\n",
+            "most_rows_per_subject = 1000\n",
+        )
         .replace("1e-6", "1e-11");
     let huge = huge.replace("subject_unit", "population = \"everybody\"\nsubject_unit");
     let refused = outcome(owner.add_dataset(&huge).await);
