@@ -14,6 +14,9 @@ use super::tables::wrapped;
 pub(crate) const PERMANENT: &str = "Once released, this exposure is permanent. Deleting the \
     result, the request, or the account does not undo it.";
 
+/// Of results that had left before.
+pub(crate) const NOTHING_ADDED: &str = "These are the same answers; nothing was added.";
+
 /// Over everything that shows invented rows.
 pub(crate) const PRACTICE: &str = "▢ Practice data: invented rows. Nothing here adds to exposure.";
 
