@@ -142,6 +142,7 @@ mod tests {
             "study withdraw a.toml",
             "release a.toml --release visits --out results",
             "release a.toml --out results --again",
+            "release a.toml --out results --run 2",
             "release ask --dataset basel/visits --sql SELECT --within 5 --out results",
             "release ask --dataset basel/visits --sql-file q.sql --rho 0.01 --out r --again --coverage --count-clipped --require-complete --codelist d.codes.toml",
             &format!(
@@ -207,6 +208,8 @@ mod tests {
             "sandbox basel/visits --within 5",
             "preview basel/visits SELECT --rows 5",
             "release a.toml",
+            "release a.toml --out r --run 0",
+            "release a.toml --out r --run 2 --again",
             "release ask --dataset visits --sql SELECT --within 5 --out r",
             "release ask --sql SELECT --within 5 --out r",
             "owner grant give --scientist ada --dataset visits --epsilon 1 --reason x",

@@ -11,9 +11,10 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use obscura_client::model::exposure::Rho;
 use obscura_client::model::ids::{PartyName, ReleaseName};
-use obscura_client::model::study::Study;
+use obscura_client::model::study::{Study, StudyRelease};
 use obscura_client::{
-    AtSite, Client, CombinedAnswer, NotIncluded, VerifiedRelease, combine as add_up, export,
+    AtSite, Client, CombinedAnswer, NotIncluded, VerifiedRelease, again_label, combine as add_up,
+    export, run_label,
 };
 use serde_json::{Value, json};
 
@@ -48,9 +49,71 @@ pub(crate) struct Fetch {
     /// The folder for the signed files.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Make new releases, even if you have the answers to these very questions already.
-    #[arg(long)]
+    /// Which of the runs that the study asks for (`times`): the same run again is the same answer.
+    /// Without it, the first.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    run: Option<u32>,
+    /// Make new releases, even if you have the answers to these very questions already; each is one
+    /// of the runs that were approved.
+    #[arg(long, conflicts_with = "run")]
     again: bool,
+}
+
+impl Fetch {
+    fn run(&self) -> u32 {
+        self.run.unwrap_or(1)
+    }
+
+    /// What the files and the answer of a release are called: no other run has its name.
+    fn label(&self, name: &ReleaseName) -> ReleaseName {
+        if self.again {
+            again_label(name)
+        } else {
+            run_label(name, self.run())
+        }
+    }
+
+    /// The releases that are wanted.
+    fn wanted(&self, study: &Study) -> anyhow::Result<Vec<ReleaseName>> {
+        let named = |r: &&StudyRelease| self.release.as_ref().is_none_or(|name| r.name == *name);
+        let releases: Vec<_> = study.releases().iter().filter(named).collect();
+        if releases.is_empty() {
+            let names: Vec<_> = study.releases().iter().map(|r| r.name.as_str()).collect();
+            let name = self.release.as_ref().map(ReleaseName::as_str);
+            bail!(
+                "the study asks for no release called '{}'; it asks for {}",
+                name.unwrap_or_default(),
+                names.join(", ")
+            );
+        }
+        let most = releases.iter().map(|r| r.times).max().unwrap_or_default();
+        if self.run() > most {
+            bail!(
+                "the study asks for this {} only (`times`), so there is no run {}",
+                words::times(most.into()),
+                self.run()
+            );
+        }
+        let so_often = releases.into_iter().filter(|r| r.times >= self.run());
+        Ok(so_often.map(|r| r.name.clone()).collect())
+    }
+
+    /// How to go on: the next run of what may run more often, or combine.
+    fn next(&self, study: &Study, wanted: &[ReleaseName]) -> String {
+        let times = wanted.iter().filter_map(|n| Some(study.release(n)?.times));
+        let most = times.max().unwrap_or(1);
+        let out = self.out.display();
+        let mut text = format!("Next: obscura combine {out}\n");
+        if self.run() < most && !self.again {
+            text.push_str(&format!(
+                "The study asks for up to {most} runs; the next adds again: \
+                 obscura release {} --run {} --out {out}\n",
+                self.study.display(),
+                self.run() + 1
+            ));
+        }
+        text
+    }
 }
 
 pub(crate) async fn run(session: &Session, args: Release) -> anyhow::Result<Report> {
@@ -79,28 +142,21 @@ pub(crate) struct Combine {
 
 async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
     let (client, study) = study::open(session, &args.study).await?;
-    if let Some(name) = args.release.as_ref().filter(|n| study.release(n).is_none()) {
-        let names: Vec<_> = study.releases().iter().map(|r| r.name.as_str()).collect();
-        let names = names.join(", ");
-        bail!("the study asks for no release called '{name}'; it asks for {names}");
-    }
+    let wanted = args.wanted(&study)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let wanted: Vec<_> = match args.release {
-        Some(name) => vec![name],
-        None => study.releases().iter().map(|r| r.name.clone()).collect(),
-    };
     let limits = progress("asking for limits", notes::limits(&client, &study)).await;
     let (mut rows, mut documents) = (Vec::new(), Vec::new());
-    let (mut all, mut files) = (true, 0);
-    for name in wanted {
+    let (mut all, mut files, mut added) = (true, 0, false);
+    for name in &wanted {
         let fetched = async {
             if args.again {
-                client.releases_again(&study, &name).await
+                client.releases_again(&study, name).await
             } else {
-                client.releases_everywhere(&study, &name).await
+                client.run_everywhere(&study, name, args.run()).await
             }
         };
         let sites = progress("waiting for releases", fetched).await;
+        let name = args.label(name);
         let mut notes = Notes::new(&study, &name, &limits);
         for site in sites {
             let (name, out) = (&name, args.out.as_path());
@@ -110,6 +166,9 @@ async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
                 Some(_) => files += 1,
                 None => all = false,
             }
+            added |= document["added_nano_rho"]
+                .as_u64()
+                .is_some_and(|nano| nano > 0);
             rows.push(row);
             documents.push(document);
         }
@@ -119,13 +178,19 @@ async fn fetch(session: &Session, args: Fetch) -> anyhow::Result<Report> {
     let header = ["Release", "Institution", "Outcome", "Added"];
     let table = table(&header, rows, &[]);
     let text = if files > 0 {
-        let permanent = wrapped(words::PERMANENT, 0);
+        let said = if added {
+            words::PERMANENT
+        } else {
+            words::NOTHING_ADDED
+        };
+        let said = wrapped(said, 0);
+        let next = args.next(&study, &wanted);
         let kept = match files {
             1 => "1 signed file is".to_owned(),
             n => format!("{n} signed files are"),
         };
         format!(
-            "{}\n{table}{kept} in {out}.\n{permanent}\nNext: obscura combine {out}\n",
+            "{}\n{table}{kept} in {out}.\n{said}\n{next}",
             words::RELEASED,
         )
     } else {
@@ -165,11 +230,16 @@ fn keep(
     let mut row = vec![name.to_string(), node.to_string()];
     let document = match outcome {
         Ok(release) => {
+            let kept = release.is_kept_in(folder);
             let file = release
                 .save(folder)
                 .with_context(|| format!("cannot keep {}", release.file_name()))?;
             let mut added = release.release().price;
-            if release.is_earlier() {
+            if kept {
+                added = Rho::ZERO;
+                row.push("the same answer as is there already".to_owned());
+                row.push("nothing".to_owned());
+            } else if release.is_earlier() {
                 added = Rho::ZERO;
                 row.push(words::earlier(release.release().committed));
                 row.push("nothing".to_owned());
@@ -178,7 +248,8 @@ fn keep(
                 row.push(words::added(added, limits.get(&node).copied(), false));
             }
             json!({ "release": name.as_str(), "institution": node.as_str(), "file": file,
-                    "earlier": release.is_earlier(), "added_nano_rho": added.nano() })
+                    "earlier": release.is_earlier(), "kept_before": kept,
+                    "added_nano_rho": added.nano() })
         }
         Err((missing, code)) => {
             row.push(missing.reason.clone());

@@ -224,7 +224,8 @@ impl Client {
                 let mut previews = Vec::new();
                 for release in study.releases() {
                     let question = Question::of(&study, release);
-                    let preview = client.0.transport.preview(&peer, &question, 0).await?;
+                    let preview = client.0.transport.preview(&peer, &question, 0).await;
+                    let preview = preview.map_err(|e| e.about_release(&release.name))?;
                     previews.push((release.name.clone(), release.times, preview));
                 }
                 Ok(StudyPreview::new(previews))

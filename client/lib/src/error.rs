@@ -275,6 +275,22 @@ impl Error {
         }
     }
 
+    /// For one of several questions: a refusal of its content says which it is.
+    pub(crate) fn about_release(self, release: &ReleaseName) -> Self {
+        match self {
+            Error::Answered {
+                who,
+                code: code @ (Code::Invalid | Code::NoRoom),
+                says,
+            } => Error::Answered {
+                who,
+                code,
+                says: format!("release {release}: {says}"),
+            },
+            other => other,
+        }
+    }
+
     /// Whether the other side answered with a refusal, rather than not at all.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -292,5 +308,25 @@ impl Error {
             source = error.source();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_one_of_several_questions_says_which() {
+        let release = ReleaseName::new("often").unwrap();
+        let answered = |code| Error::Answered {
+            who: "basel".to_owned(),
+            code,
+            says: "no column called x".to_owned(),
+        };
+        let refused = answered(Code::Invalid).about_release(&release);
+        assert_eq!(refused.reason(), "release often: no column called x");
+        // Who may not ask at all may ask none of them.
+        let barred = answered(Code::NotAllowed).about_release(&release);
+        assert_eq!(barred.reason(), "no column called x");
     }
 }

@@ -54,7 +54,9 @@ pub use owner::{
 pub use profile::{InvalidProfile, Profile, Target};
 pub use projects::{Member, Project, ProjectLimit};
 pub use question::Question;
-pub use release::{InvalidReleaseFile, VerifiedRelease, pem_certificate, request_id};
+pub use release::{
+    InvalidReleaseFile, VerifiedRelease, again_label, pem_certificate, request_id, run_label,
+};
 pub use sandbox::{MockRun, OutputMargin, Preview, StudyPreview, Takes, combined_margins};
 pub use studies::{ReleaseStatus, StudyStatus};
 pub use subjects::{Marking, Merging, Rekeying, SubjectIds, SubjectMark};

@@ -28,6 +28,27 @@ pub(crate) fn request_id_again(study: &StudyId, node: &KeyId, release: &ReleaseN
     derived_id(study, node, release, b"again")
 }
 
+/// What run number `run` (from 1) of a release is called in files and pictures: its own name for
+/// the first, `NAME-run-2` for the second.
+#[must_use]
+pub fn run_label(release: &ReleaseName, run: u32) -> ReleaseName {
+    match run {
+        0 | 1 => release.clone(),
+        run => behind(release, &format!("run-{run}")),
+    }
+}
+
+/// What a first run that was wanted anew is called in files and pictures: `NAME-again`.
+#[must_use]
+pub fn again_label(release: &ReleaseName) -> ReleaseName {
+    behind(release, "again")
+}
+
+/// A name that would be too long stays as it is: files of one name stand side by side too.
+fn behind(release: &ReleaseName, what: &str) -> ReleaseName {
+    ReleaseName::new(&format!("{release}-{what}")).unwrap_or_else(|_| release.clone())
+}
+
 fn derived_id(study: &StudyId, node: &KeyId, release: &ReleaseName, run: &[u8]) -> RequestId {
     let bytes = study.as_bytes();
     let millis = bytes
@@ -133,7 +154,15 @@ impl VerifiedRelease {
         self.earlier
     }
 
-    /// The name under which it was asked, for files and pictures.
+    /// The same under another name for files and pictures, so that it stands beside other answers
+    /// to its question.
+    pub(crate) fn called(mut self, label: ReleaseName) -> Self {
+        self.label = label;
+        self
+    }
+
+    /// The name under which it was asked, for files and pictures: that of the study, with `-run-2`
+    /// behind it for a second run, and `-again` for a first run that was wanted anew.
     #[must_use]
     pub fn label(&self) -> &ReleaseName {
         &self.label
@@ -177,23 +206,48 @@ impl VerifiedRelease {
         serde_json::to_string_pretty(&file).unwrap_or_default() + "\n"
     }
 
-    /// Writes its file into `folder`; a file that is there already is left as it is if it is the
-    /// same.
+    /// Whether `folder` has this very release already: then nothing was added for it this time.
+    #[must_use]
+    pub fn is_kept_in(&self, folder: &Path) -> bool {
+        self.is_in(&folder.join(self.file_name())) || self.is_in(&folder.join(self.spare_name()))
+    }
+
+    /// The name for its file if another release has the first: `NODE.RELEASE.INDEX.release`.
+    fn spare_name(&self) -> String {
+        let (node, index) = (&self.release.node_name, self.release.journal_index);
+        format!("{node}.{}.{index}.release", self.label)
+    }
+
+    fn is_in(&self, path: &Path) -> bool {
+        let Ok(text) = fs::read_to_string(path) else {
+            return false;
+        };
+        let file: Option<File> = serde_json::from_str(&text).ok();
+        file.is_some_and(|file| {
+            file.body == hex_to(&self.signed.body)
+                && file.signature == hex_to(&self.signed.signature)
+        })
+    }
+
+    /// Writes its file into `folder`; a file that is there already is left as it is. If it is
+    /// another release's, this one's place in the journal is added to the name: what was released
+    /// is never thrown away.
     ///
     /// # Errors
     ///
-    /// If it cannot be written, or another release is there under this name.
+    /// If it cannot be written, or another release is there under both names.
     pub fn save(&self, folder: &Path) -> io::Result<PathBuf> {
-        let path = folder.join(self.file_name());
-        let text = self.to_file();
-        match fs::read_to_string(&path) {
-            Ok(there) if there == text => return Ok(path),
-            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        for name in [self.file_name(), self.spare_name()] {
+            let path = folder.join(name);
+            if self.is_in(&path) {
+                return Ok(path);
+            }
+            if !path.try_exists()? {
+                fs::write(&path, self.to_file())?;
+                return Ok(path);
+            }
         }
-        fs::write(&path, text)?;
-        Ok(path)
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Reads a file's text and checks everything that can be checked without the network: that
@@ -411,14 +465,39 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_file_is_never_replaced_by_another() {
+    fn a_kept_file_is_never_replaced_by_another_and_neither_is_lost() {
         let authority = Authority::new(100);
         let folder = tempfile::tempdir().unwrap();
         let one = verified(&authority, "basel", 3, answer([3, 4], [1, 2], 1));
         let two = verified(&authority, "basel", 3, answer([5, 4], [1, 2], 1));
+        assert!(!one.is_kept_in(folder.path()));
         let path = one.save(folder.path()).unwrap();
         assert_eq!(one.save(folder.path()).unwrap(), path);
-        assert!(two.save(folder.path()).is_err());
+        assert!(one.is_kept_in(folder.path()) && !two.is_kept_in(folder.path()));
+        let beside = two.save(folder.path()).unwrap();
+        assert_ne!(beside, path);
+        assert_eq!(two.save(folder.path()).unwrap(), beside);
+        for (release, path) in [(&one, path), (&two, beside)] {
+            assert!(release.is_kept_in(folder.path()));
+            let text = fs::read_to_string(path).unwrap();
+            let read = VerifiedRelease::from_file(&text, &authority.pem).unwrap();
+            assert_eq!(read, *release);
+        }
+    }
+
+    #[test]
+    fn a_later_run_has_a_file_and_a_name_of_its_own() {
+        let authority = Authority::new(100);
+        let first = verified(&authority, "basel", 3, answer([3, 4], [1, 2], 1));
+        let name = first.label().clone();
+        let second = first.clone().called(run_label(&name, 2));
+        assert_eq!(second.file_name(), format!("basel.{name}-run-2.release"));
+        let read = VerifiedRelease::from_file(&second.to_file(), &authority.pem).unwrap();
+        assert_eq!(read.label(), second.label());
+        assert_eq!(run_label(&name, 1), name);
+        assert_eq!(again_label(&name).as_str(), format!("{name}-again"));
+        let long = ReleaseName::new(&"a".repeat(64)).unwrap();
+        assert_eq!(run_label(&long, 2), long);
     }
 
     #[test]

@@ -113,6 +113,8 @@ impl Preview {
         let sigma = |v: usize| self.shape.vectors.get(v).map(|v| v.sigma_in_units());
         let rows = f64::from(self.size.most_rows_per_subject.max(1));
         match *kind {
+            // Who contributes is not estimated from a sample.
+            OutputKind::Subjects { vector } if !self.shape.vectors.get(vector)?.grouped => None,
             OutputKind::Subjects { vector } => like_a_study_of(people, sigma(vector)?, 0.5),
             OutputKind::Count { vector } => like_a_study_of(people, sigma(vector)?, rows / 2.0),
             OutputKind::Average {
@@ -224,6 +226,8 @@ pub fn combined_margins(previews: &[&Preview], rows: u64) -> Vec<OutputMargin> {
 pub struct Takes {
     /// The share of the limit in per cent, rounded up.
     pub percent: u64,
+    /// Whether it is less than one per cent.
+    pub under_one: bool,
     /// How many additions of this size fit now, this one included.
     pub fit: u64,
     /// Whether every limit without room for it is in protect mode: then it is not refused for
@@ -245,22 +249,35 @@ impl Takes {
             let percent =
                 (u128::from(price.nano()) * 100).div_ceil(u128::from(limit.nano().max(1)));
             let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+            let under_one = u128::from(price.nano()) * 100 < u128::from(limit.nano());
             let fit = room.nano().checked_div(price.nano())?;
             let leaves_out = fit > 0 || mode == Mode::Protect;
             takes = Some(match takes {
                 None => Takes {
                     percent,
+                    under_one,
                     fit,
                     leaves_out,
                 },
                 Some(t) => Takes {
                     percent: t.percent.max(percent),
+                    under_one: t.under_one && under_one,
                     fit: t.fit.min(fit),
                     leaves_out: t.leaves_out && leaves_out,
                 },
             });
         }
         takes
+    }
+
+    /// "less than 1", or the per cent.
+    #[must_use]
+    pub fn percent_in_words(&self) -> String {
+        if self.under_one {
+            "less than 1".to_owned()
+        } else {
+            self.percent.to_string()
+        }
     }
 
     /// "takes 48 % of this site's lifetime limit; one more like it fits".
@@ -277,7 +294,7 @@ impl Takes {
         };
         format!(
             "takes {} % of this site's lifetime limit; {more}",
-            self.percent
+            self.percent_in_words()
         )
     }
 }
@@ -314,6 +331,13 @@ impl StudyPreview {
     pub fn refusal(&self) -> Option<&str> {
         let mut refusals = self.releases.iter().map(|(_, _, p)| p.refusal.as_deref());
         refusals.find_map(|r| r)
+    }
+
+    /// The release that [`StudyPreview::refusal`] is about.
+    #[must_use]
+    pub fn refused_release(&self) -> Option<&ReleaseName> {
+        let mut refused = self.releases.iter().filter(|(_, _, p)| p.refusal.is_some());
+        refused.next().map(|(name, _, _)| name)
     }
 }
 
@@ -460,6 +484,9 @@ mod tests {
         strict.limit.as_mut().unwrap().mode = Mode::Strict;
         let tight = [account(400_000_000, 0), strict];
         assert!(says(&tight).unwrap().ends_with("it does not fit"));
+        let little = Takes::of(Rho::from_nano(92_300), &[account(0, 0)]).unwrap();
+        let expected = "takes less than 1 % of this site's lifetime limit; 5016 more like it fit";
+        assert_eq!(little.sentence(), expected);
         let huge = Takes::of(Rho::from_nano(500_000_000), &[account(0, 0)]).unwrap();
         assert!(huge.sentence().ends_with("limit; it does not fit"));
         let mut open = account(0, 0);

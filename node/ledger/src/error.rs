@@ -204,7 +204,8 @@ pub enum Refusal {
     /// Somebody may have been left out, and the release is wanted complete or not at all.
     #[error(
         "the public meters no longer rule out that people are left out of this release, and it \
-         is to run only if nobody is: ask for coverage instead, which tells how many are in it"
+         is to run only if nobody is: ask for it with require_complete = false (in a study with a \
+         new id), and with coverage to learn how many are in it"
     )]
     NotComplete,
     /// No room of delta for keys that are not declared.

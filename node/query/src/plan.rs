@@ -91,7 +91,7 @@ impl PrivatePlan {
         options: &PlanOptions,
     ) -> Result<Self, Refusal> {
         let definition = query.definition();
-        let drawn = vectors::draw(definition, description.most_subjects(), options)?;
+        let drawn = vectors::draw(definition, options)?;
         let capacity = description.index_capacity();
         let most_rows = definition.scope.most_rows_per_subject();
         for vector in &drawn.vectors {

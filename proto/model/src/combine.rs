@@ -13,12 +13,25 @@ use crate::answer::{Answer, Estimate, Key, OutputKind, Shape, Tree, aligned, arr
 pub struct Combined {
     /// The group keys, outermost first.
     pub keys: Vec<Key>,
-    /// Output names and units, in the order of the query.
+    /// Names and units of the outputs that each row has, in the order of the query.
     pub outputs: Vec<(String, String)>,
+    /// What is told once, for the release as a whole: how many people contributed, or were cut.
+    pub whole: Vec<Whole>,
     /// One row per cell: its labels and one estimate per output.
     pub rows: Vec<CombinedRow>,
     /// The positions of the rows to show, in the order of the query's ORDER BY.
     pub shown: Vec<usize>,
+}
+
+/// A number of a combined answer as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// The output's name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// All institutions together.
+    pub estimate: Estimate,
 }
 
 /// One cell of a combined answer.
@@ -102,10 +115,13 @@ fn combine_aligned(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
             return Err(CannotCombine::Arrangement);
         }
     }
+    let (once, in_rows): (Vec<usize>, Vec<usize>) =
+        (0..first.outputs.len()).partition(|output| is_whole(first, *output));
     let rows = (0..first.cells()).map(|cell| CombinedRow {
         labels: first.labels(cell).into_iter().map(str::to_owned).collect(),
-        estimates: (0..first.outputs.len())
-            .map(|output| combine_one(answers, output, cell))
+        estimates: in_rows
+            .iter()
+            .map(|output| combine_one(answers, *output, cell))
             .collect(),
         not_in: {
             let having = having(answers, cell);
@@ -113,10 +129,20 @@ fn combine_aligned(answers: &[&Answer]) -> Result<Combined, CannotCombine> {
             without.collect()
         },
     });
-    let outputs = first.outputs.iter();
+    let outputs = in_rows.iter().filter_map(|o| first.outputs.get(*o));
+    let whole = once.into_iter().filter_map(|place| {
+        let output = first.outputs.get(place)?;
+        Some(Whole {
+            name: output.name.clone(),
+            unit: output.unit.clone(),
+            // Which of the cells is asked about makes no difference, nor whether it is shown.
+            estimate: estimate_of(answers, place, 0),
+        })
+    });
     Ok(Combined {
         keys: first.keys.clone(),
         outputs: outputs.map(|o| (o.name.clone(), o.unit.clone())).collect(),
+        whole: whole.collect(),
         rows: rows.collect(),
         shown: arranged(answers),
     })
@@ -131,13 +157,24 @@ fn combine_one(answers: &[&Answer], output: usize, cell: usize) -> Estimate {
     if sites.is_empty() || sites.iter().any(|a| a.suppressed(cell)) {
         return Estimate::MISSING;
     }
-    let kinds: Vec<&OutputKind> = sites
-        .iter()
-        .filter_map(|a| a.shape().outputs.get(output))
-        .map(|o| &o.kind)
-        .collect();
-    let sites = &sites;
+    estimate_of(&sites, output, cell)
+}
+
+fn estimate_of(sites: &[&Answer], output: usize, cell: usize) -> Estimate {
+    let outputs = sites.iter().filter_map(|a| a.shape().outputs.get(output));
+    let kinds: Vec<&OutputKind> = outputs.map(|o| &o.kind).collect();
     estimate(&Cell { sites, cell }, &kinds)
+}
+
+/// Whether an output is a number of people of the release as a whole, the same in every cell.
+fn is_whole(shape: &Shape, output: usize) -> bool {
+    let kind = shape.outputs.get(output).map(|o| &o.kind);
+    match kind {
+        Some(OutputKind::Subjects { vector } | OutputKind::Coverage { vector, .. }) => {
+            shape.vectors.get(*vector).is_some_and(|v| !v.grouped)
+        }
+        _ => false,
+    }
 }
 
 /// How two forms of an output differ.
@@ -274,6 +311,42 @@ mod tests {
             combined.rows[0].estimates[0].value,
             (600.0 + 1800.0) / 400.0
         );
+    }
+
+    #[test]
+    fn the_number_of_people_who_contributed_is_told_once_and_adds_up() {
+        let covered = |people: i64| {
+            let mut shape = site(0, 0, 5.0).shape().clone();
+            shape.keys = vec![Key {
+                column: "grp".to_owned(),
+                labels: vec!["a".to_owned(), "b".to_owned()],
+                discovered: None,
+            }];
+            let mut vector = shape.vectors[0].clone();
+            vector.grouped = false;
+            shape.vectors.push(vector);
+            shape.outputs.push(Output {
+                name: "coverage".to_owned(),
+                unit: "people".to_owned(),
+                kind: OutputKind::Subjects { vector: 2 },
+            });
+            // A rule hides the first group, which does not hide who contributed.
+            let values = vec![vec![0, 0], vec![1024, 2048], vec![people * 1024]];
+            Answer::with_suppressed(shape, values, vec![true, false]).unwrap()
+        };
+        let sites = [covered(300), covered(140)];
+        let combined = combine(&sites.iter().collect::<Vec<_>>()).unwrap();
+        let names: Vec<_> = combined.outputs.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(names, ["mean", "n"]);
+        assert!(combined.rows.iter().all(|r| r.estimates.len() == 2));
+        let [coverage] = &combined.whole[..] else {
+            panic!()
+        };
+        assert_eq!(
+            (coverage.name.as_str(), coverage.estimate.value),
+            ("coverage", 440.0)
+        );
+        assert!((coverage.estimate.margin - Z95 * 2f64.sqrt()).abs() < 1e-12);
     }
 
     #[test]

@@ -74,6 +74,9 @@ async fn the_same_question_is_answered_by_the_earlier_release_unless_again_is_sa
     // A run with a number of its own is a new release too.
     let run = ada.release(&second, &site, &m, 2).await.unwrap();
     assert!(!run.is_earlier());
+    // Each has a name of its own, so that the files can stand in one folder.
+    let names = [&offered, &again, &run].map(|r| r.label().to_string());
+    assert_eq!(names, ["m", "m-again", "m-run-2"]);
     // The newest is offered from then on; requests that were answered keep their answer.
     let kept = ada.release(&second, &site, &m, 1).await.unwrap();
     assert!(kept.is_earlier());

@@ -149,7 +149,7 @@ async fn coverage_is_of_everybody_in_the_dataset_whichever_table_is_asked() {
         let [found, coverage] = [0, 1].map(|output| answer.estimate(output, 0).unwrap());
         let off = (found.value - rows).abs();
         assert!(off < 3.0 * found.margin + 0.1, "{sql}: {off}");
-        let people = coverage.value * 50.0;
+        let people = coverage.value;
         assert!((people - 45.0).abs() < 4.0, "{sql}: {people}");
     }
     cluster.stop().await;

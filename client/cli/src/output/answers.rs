@@ -45,11 +45,15 @@ pub(crate) fn numbers(answer: &CombinedAnswer) -> String {
         cells
     });
     let header: Vec<_> = header.iter().map(String::as_str).collect();
-    table(&header, rows.collect(), &right)
+    let mut text = table(&header, rows.collect(), &right);
+    for said in figures.whole_in_words() {
+        text.push_str(&format!("{said}\n"));
+    }
+    text
 }
 
 /// "stays (days)", or the name alone without a unit of another name.
-pub(super) fn heading(name: &str, unit: &str) -> String {
+pub(crate) fn heading(name: &str, unit: &str) -> String {
     if unit.is_empty() || unit == name {
         name.to_owned()
     } else {
@@ -198,7 +202,7 @@ fn refusals(runs: &[(String, MockRun)]) -> String {
 fn would_add(run: &MockRun, details: bool) -> String {
     let preview = &run.preview;
     let mut text = match preview.takes() {
-        Some(takes) => format!("{} % of the limit", takes.percent),
+        Some(takes) => format!("{} % of the limit", takes.percent_in_words()),
         None => "no limit is set yet".to_owned(),
     };
     if preview.refusal.is_some() {
@@ -227,7 +231,7 @@ mod tests {
     use super::*;
     use obscura_client::NotIncluded;
     use obscura_client::model::answer::Key;
-    use obscura_client::model::combine::{Combined, CombinedRow};
+    use obscura_client::model::combine::{Combined, CombinedRow, Whole};
     use obscura_client::model::ids::{Digest, ReleaseName, StudyId, UnixMillis};
 
     fn answer() -> CombinedAnswer {
@@ -256,6 +260,14 @@ mod tests {
                     discovered: None,
                 }],
                 outputs: vec![("visits".to_owned(), "a year".to_owned())],
+                whole: vec![Whole {
+                    name: "coverage".to_owned(),
+                    unit: "people".to_owned(),
+                    estimate: Estimate {
+                        value: 5912.0,
+                        margin: 61.0,
+                    },
+                }],
                 rows: vec![
                     row("free", 2.731_4, 0.041_2),
                     row("95 %", 1.987, f64::INFINITY),
@@ -308,10 +320,16 @@ mod tests {
             "see --details",
             "Once released, this exposure is permanent.",
             "Nobody was left out",
+            "coverage (people): 5912 ± 61, of the release as a whole",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!text.contains("epsilon"));
+        assert_eq!(
+            text.matches("coverage").count(),
+            1,
+            "in no row and no chart"
+        );
         let widest = text.lines().map(|l| l.chars().count()).max();
         assert!(
             charts(&answer())

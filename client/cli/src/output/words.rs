@@ -14,6 +14,9 @@ use super::tables::wrapped;
 pub(crate) const PERMANENT: &str = "Once released, this exposure is permanent. Deleting the \
     result, the request, or the account does not undo it.";
 
+/// Of results that had left before.
+pub(crate) const NOTHING_ADDED: &str = "These are the same answers; nothing was added.";
+
 /// Over everything that shows invented rows.
 pub(crate) const PRACTICE: &str = "▢ Practice data: invented rows. Nothing here adds to exposure.";
 
@@ -25,8 +28,8 @@ pub(crate) const RELEASED: &str = "● Released result";
 
 /// Beside a preview near a limit that leaves people out.
 pub(crate) const COVERAGE: &str = "With this release a limit is passed: people who have reached it \
-    would be left out. Ask for coverage (coverage = true) to learn how many contributed, or for \
-    complete answers only (require_complete = true).";
+    would be left out. A study runs all the same only with require_complete = false, a sent one \
+    only under a new id; with coverage = true it also tells how many people contributed.";
 
 /// Beside a preview that compares noise with a smaller study.
 pub(crate) const LIKE_A_STUDY: &str = "At best as good as a study: a simple random sample of so \
@@ -37,6 +40,14 @@ pub(crate) const LIKE_A_STUDY: &str = "At best as good as a study: a simple rand
 pub(crate) fn percent(part: Rho, limit: Rho) -> u64 {
     let percent = (u128::from(part.nano()) * 100).div_ceil(u128::from(limit.nano().max(1)));
     u64::try_from(percent).unwrap_or(u64::MAX)
+}
+
+/// The same for something that is added: "less than 1" or "3".
+pub(crate) fn added_percent(part: Rho, limit: Rho) -> String {
+    match percent(part, limit) {
+        1 if u128::from(part.nano()) * 100 < u128::from(limit.nano()) => "less than 1".to_owned(),
+        percent => percent.to_string(),
+    }
 }
 
 /// The tightest limit of several accounts.
@@ -53,10 +64,10 @@ pub(crate) fn added(price: Rho, limit: Option<Rho>, details: bool) -> String {
         Some(limit) if details => {
             format!(
                 "{} % of its lifetime limit (rho {price})",
-                percent(price, limit)
+                added_percent(price, limit)
             )
         }
-        Some(limit) => format!("{} % of its lifetime limit", percent(price, limit)),
+        Some(limit) => format!("{} % of its lifetime limit", added_percent(price, limit)),
         None if details => format!("rho {price}"),
         None => "see --details".to_owned(),
     }
@@ -234,13 +245,17 @@ pub(crate) fn times(times: u64) -> String {
     }
 }
 
-/// "visits (a year) ± 0.11 if at least 5000 rows match".
+/// "visits (a year) ± 0.11 (standard error 0.056) if at least 5000 rows match".
 pub(crate) fn margin(margin: &OutputMargin) -> String {
     let name = super::answers::heading(&margin.output, &margin.unit);
     if !margin.margin.is_finite() {
         return format!("{name}: no margin can be said beforehand");
     }
-    let mut text = format!("{name} ± {}", export::margin(margin.margin));
+    let mut text = format!(
+        "{name} ± {} (standard error {})",
+        export::margin(margin.margin),
+        export::margin(margin.standard_error)
+    );
     if let Some(rows) = margin.rows {
         text.push_str(&format!(" if at least {rows} rows match"));
     }
@@ -341,6 +356,8 @@ mod tests {
     fn percentages_round_up_and_rungs_are_those_of_the_model() {
         assert_eq!(percent(Rho::from_nano(220_000_000), limit().rho), 48);
         assert_eq!(percent(Rho::from_nano(1), limit().rho), 1);
+        let says = |nano| added_percent(Rho::from_nano(nano), Rho::from_nano(1000));
+        assert_eq!([says(9), says(10), says(11)], ["less than 1", "1", "2"]);
         let model = Limit::new(5.0, limit().delta).unwrap();
         for nano in [1, 57_883_124, 220_000_000, 463_064_990] {
             let (mine, top) = rung(&limit(), Rho::from_nano(nano));

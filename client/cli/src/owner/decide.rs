@@ -1,15 +1,17 @@
 //! Reading and deciding. Everything shown is public, so that decisions carry nothing.
 
 use anyhow::bail;
+use obscura_client::model::answer::{self, Shape};
 use obscura_client::model::exposure::{DeltaCharge, Rho};
 use obscura_client::model::ids::StudyId;
 use obscura_client::model::odds;
 use obscura_client::model::schema::StudyTerm;
 use obscura_client::model::study::{StudyState, Verdict};
-use obscura_client::{Account, Review, ReviewedRelease, StudyStatus, Takes};
+use obscura_client::{Account, Review, ReviewedRelease, StudyStatus, Takes, export};
 use serde_json::{Value, json};
 
 use super::Approve;
+use crate::output::answers::heading;
 use crate::output::tables::{pairs, table, wrapped};
 use crate::output::{Report, confirmed, progress, views, words};
 use crate::session::Session;
@@ -197,11 +199,29 @@ fn asked(release: &ReviewedRelease, review: &Review, details: bool) -> String {
     if let Some(said) = words::keys_found(&release.shape, &review.dataset.subject_unit) {
         text.push_str(&(wrapped(&said, 2) + "\n"));
     }
+    if let Some(said) = margins(&release.shape) {
+        text.push_str(&(wrapped(&said, 4) + "\n"));
+    }
     if details {
         text.push_str(&wrapped(&release.canonical_sql, 4));
         text.push('\n');
     }
     text
+}
+
+/// "Margins, 95 in 100: years ± 60; coverage (person) ± 60."; only those that depend on no rows.
+fn margins(shape: &Shape) -> Option<String> {
+    let each = shape.outputs.iter().filter_map(|output| {
+        let (margin, needs_rows) = answer::margin(&output.kind, &shape.vectors, 1)?;
+        let said = format!(
+            "{} ± {}",
+            heading(&output.name, &output.unit),
+            export::margin(margin)
+        );
+        (!needs_rows && margin.is_finite()).then_some(said)
+    });
+    let each: Vec<_> = each.collect();
+    (!each.is_empty()).then(|| format!("Margins, 95 in 100: {}.", each.join("; ")))
 }
 
 /// What approving would do to each limit: before, after, and the promise.

@@ -8,7 +8,7 @@ use clap::Args;
 use obscura_client::model::ids::{GrantId, PartyName};
 use obscura_client::model::study::ReleaseOptions;
 use obscura_client::model::text::SqlText;
-use obscura_client::{Client, Grant, GrantState, Question, VerifiedRelease, combine};
+use obscura_client::{Client, Grant, GrantState, Question, combine};
 use serde_json::json;
 
 use super::notes::Limits;
@@ -95,7 +95,10 @@ pub(super) async fn run(session: &Session, args: Ask) -> anyhow::Result<Report> 
     let limits = progress("asking for limits", limits(&client, node, &question)).await;
     let asked = client.ask(node, grant, &question, args.again);
     let release = progress("waiting for the release", asked).await?;
-    let file = save(&release, &args)?;
+    let file = release
+        .save(&args.out)
+        .with_context(|| format!("cannot keep {}", release.file_name()))?;
+    let file = file.display().to_string();
     let answer = combine(std::slice::from_ref(&release))?;
     let mut text = answers::whole(&answer, &limits, session.details);
     text.push_str(&format!("\nThe signed file: {file}\n"));
@@ -140,23 +143,6 @@ async fn limits(client: &Client, node: &PartyName, question: &Question) -> Limit
     let dataset = client.dataset(node, &question.dataset).await.ok();
     let limit = dataset.and_then(|d| words::tightest(&d.accounts));
     limit.map(|l| (node.clone(), l.rho)).into_iter().collect()
-}
-
-/// Keeps the file. Another answer to the same question that is there already stays; this one's
-/// name then says which it is.
-fn save(release: &VerifiedRelease, args: &Ask) -> anyhow::Result<String> {
-    let path = args.out.join(release.file_name());
-    let text = release.to_file();
-    let another = fs::read_to_string(&path).is_ok_and(|there| there != text);
-    let path = if another {
-        let index = release.release().journal_index;
-        path.with_extension(format!("{index}.release"))
-    } else {
-        path
-    };
-    let name = path.display().to_string();
-    fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
-    Ok(name)
 }
 
 #[cfg(test)]

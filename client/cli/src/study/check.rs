@@ -119,14 +119,18 @@ fn releases(study: &Study, sites: &[AtSite<StudyPreview>]) -> String {
             continue;
         };
         let times = words::times(u64::from(release.times));
-        let said = format!("{}, {times}: {}", release.name, first.words);
+        let options = words::options(&release.options);
+        let said = format!("{}, {times}: {} {options}", release.name, first.words);
         text.push_str(&wrapped(&said, 2));
         text.push('\n');
         let margins = combined_margins(&previews, rows(release));
         let margins: Vec<_> = margins.iter().map(words::margin).collect();
-        if previews.len() > 1 && !margins.is_empty() {
-            let sites = previews.len();
-            let said = format!("All {sites} together: {}.", margins.join("; "));
+        if !margins.is_empty() {
+            let whose = match previews.len() {
+                1 => "Margins, 95 in 100".to_owned(),
+                sites => format!("All {sites} together"),
+            };
+            let said = format!("{whose}: {}.", margins.join("; "));
             text.push_str(&wrapped(&said, 4));
             text.push('\n');
         }
@@ -159,7 +163,8 @@ fn row(site: &AtSite<StudyPreview>, details: bool) -> Vec<String> {
             let takes = preview.takes().map(|t| t.sentence());
             let mut text = takes.unwrap_or_else(|| "no limit is set yet".to_owned());
             if let Some(refusal) = preview.refusal() {
-                text.push_str(&format!("; a release would be refused now: {refusal}"));
+                let name = preview.refused_release().map_or("", |name| name.as_str());
+                text.push_str(&format!("; release {name} would be refused now: {refusal}"));
             }
             row.push(text);
             if details {
@@ -189,9 +194,97 @@ fn view(preview: &StudyPreview) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use obscura_client::Draft;
+    use obscura_client::model::answer::{Output, OutputKind, Shape, VectorShape};
+    use obscura_client::model::exposure::Rho;
     use obscura_client::model::ids::{KeyId, PartyName, StudyId};
     use obscura_client::model::study::{Institution, Terms};
+    use obscura_client::{Draft, Share};
+
+    fn vector(grouped: bool) -> VectorShape {
+        VectorShape {
+            what: "people".to_owned(),
+            step_exponent: 0,
+            clip_squared: 1,
+            sigma: 30,
+            parts: 1,
+            grouped,
+        }
+    }
+
+    fn preview(refusal: Option<&str>) -> Preview {
+        let output = |name: &str, kind| Output {
+            name: name.to_owned(),
+            unit: "person".to_owned(),
+            kind,
+        };
+        Preview {
+            shape: Shape {
+                keys: Vec::new(),
+                vectors: vec![vector(true), vector(false)],
+                outputs: vec![
+                    output("n", OutputKind::Subjects { vector: 0 }),
+                    output("coverage", OutputKind::Subjects { vector: 1 }),
+                ],
+                arrange: Default::default(),
+                disclosure: Default::default(),
+            },
+            price: Rho::from_nano(10),
+            epsilon: None,
+            canonical_sql: String::new(),
+            words: "Counts people.".to_owned(),
+            slot: Default::default(),
+            accounts: Vec::new(),
+            share: Share {
+                limit: None,
+                used: Rho::ZERO,
+            },
+            refusal: refusal.map(str::to_owned),
+            warnings: Vec::new(),
+            dataset_version: 1,
+            size: Default::default(),
+        }
+    }
+
+    #[test]
+    fn one_institution_alone_has_margins_too_and_a_refusal_names_its_release() {
+        let basel = Institution {
+            name: PartyName::new("basel").unwrap(),
+            key: KeyId::new([1; 32]),
+        };
+        let within = Accuracy::Within {
+            margin: 60.0,
+            rows: None,
+        };
+        let sql = "SELECT COUNT(DISTINCT person) AS n FROM visits";
+        let study = Draft::new(StudyId::from_parts(1, [1; 10]), "What?", "visits")
+            .project("p")
+            .purpose("Why.")
+            .release("one", sql, within)
+            .release("two", sql, within)
+            .ask(std::slice::from_ref(&basel))
+            .unwrap();
+        let names = [("one", None), ("two", Some("no room"))];
+        let previews = names.map(|(name, refusal)| {
+            let name = obscura_client::model::ids::ReleaseName::new(name).unwrap();
+            (name, 1, preview(refusal))
+        });
+        let site = AtSite {
+            institution: basel,
+            outcome: Ok(StudyPreview::new(previews.to_vec())),
+        };
+        let said = releases(&study, std::slice::from_ref(&site));
+        // Words go on in the next line.
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let margins = "Margins, 95 in 100: n (person) ± 59 (standard error 30); \
+                       coverage (person) ± 59 (standard error 30).";
+        assert_eq!(said.matches(margins).count(), 2, "{said}");
+        assert!(said.contains("one, once: Counts people."), "{said}");
+        let row = row(&site, false).join(" ");
+        assert!(
+            row.ends_with("release two would be refused now: no room"),
+            "{row}"
+        );
+    }
 
     #[test]
     fn a_study_whose_last_day_has_passed_is_called_that() {

@@ -10,7 +10,8 @@ use super::{AtSite, Client, Site};
 use crate::combined::{CombinedAnswer, NotIncluded, combine};
 use crate::error::Error;
 use crate::question::Question;
-use crate::release::{Expected, ExpectedEarlier, VerifiedRelease, request_id, request_id_again};
+use crate::release::{Expected, ExpectedEarlier, VerifiedRelease, again_label, run_label};
+use crate::release::{request_id, request_id_again};
 use crate::transport::{Peer, Ran, study_digest};
 
 impl Client {
@@ -31,11 +32,16 @@ impl Client {
         run: u32,
     ) -> Result<VerifiedRelease, Error> {
         let id = |node: &_| request_id(&study.id(), node, release, run);
-        self.run(study, node, release, (run > 1, &id)).await
+        let made = self.run(study, node, release, (run > 1, &id)).await?;
+        Ok(match run {
+            0 | 1 => made,
+            run => made.called(run_label(release, run)),
+        })
     }
 
     /// As run 1 of [`Client::release`], but always a new release, with its own addition to
-    /// exposure. Saying it twice is the same request.
+    /// exposure, and counted as one more of the runs that were approved. Saying it twice is the
+    /// same request.
     ///
     /// # Errors
     ///
@@ -47,7 +53,8 @@ impl Client {
         release: &ReleaseName,
     ) -> Result<VerifiedRelease, Error> {
         let id = |node: &_| request_id_again(&study.id(), node, release);
-        self.run(study, node, release, (true, &id)).await
+        let made = self.run(study, node, release, (true, &id)).await?;
+        Ok(made.called(again_label(release)))
     }
 
     /// Runs a release: whether a new one is wanted, and under which id.
@@ -171,9 +178,24 @@ impl Client {
         study: &Study,
         release: &ReleaseName,
     ) -> Vec<AtSite<VerifiedRelease>> {
-        self.each(study, release, |client, study, node, release| async move {
-            client.release(&study, &node, &release, 1).await
-        })
+        self.run_everywhere(study, release, 1).await
+    }
+
+    /// Run number `run` (from 1) of a release at every institution of the study, eight at a time;
+    /// see [`Client::release`].
+    pub async fn run_everywhere(
+        &self,
+        study: &Study,
+        release: &ReleaseName,
+        run: u32,
+    ) -> Vec<AtSite<VerifiedRelease>> {
+        self.each(
+            study,
+            release,
+            move |client, study, node, release| async move {
+                client.release(&study, &node, &release, run).await
+            },
+        )
         .await
     }
 

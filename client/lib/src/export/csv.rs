@@ -5,7 +5,8 @@ use crate::combined::CombinedAnswer;
 
 /// The answer as CSV (RFC 4180 with line feeds). Columns: the group keys, `output`, `unit`,
 /// `value`, `margin_95`, `low`, `high`, `institutions` (those whose answers are in the line). An
-/// empty margin means that the noise allows no statement.
+/// empty margin means that the noise allows no statement. What is told once, for the release as a
+/// whole, has lines of its own at the end, with empty keys.
 #[must_use]
 pub fn csv(answer: &CombinedAnswer) -> String {
     let figures = Figures::of(answer);
@@ -33,6 +34,18 @@ pub fn csv(answer: &CombinedAnswer) -> String {
                 labels.chain(fixed_order(&fields)).map(String::as_str),
             );
         }
+    }
+    let included = answer.included.iter().map(|i| i.name.as_str());
+    let institutions = included.collect::<Vec<_>>().join(" ");
+    for (name, unit, figure) in &figures.whole {
+        let (low, high) = figure.ends_text();
+        let (value, margin) = (figure.value_text(), figure.margin_text());
+        let fields = [name, unit, &value, &margin, &low, &high, &institutions];
+        let keys = figures.keys.iter().map(|_| "");
+        line(
+            &mut text,
+            keys.chain(fixed_order(&fields).map(String::as_str)),
+        );
     }
     text
 }

@@ -186,6 +186,8 @@ pub struct Figures {
     pub outputs: Vec<(String, String)>,
     /// One row per group that the query shows, in its order; all in declared order by default.
     pub rows: Vec<FigureRow>,
+    /// Name, unit and number of what is told once, for the release as a whole.
+    pub whole: Vec<(String, String, Figure)>,
 }
 
 impl Figures {
@@ -207,7 +209,23 @@ impl Figures {
             keys: combined.keys.iter().map(|k| k.column.clone()).collect(),
             outputs: combined.outputs.clone(),
             rows: rows.collect(),
+            whole: combined
+                .whole
+                .iter()
+                .map(|w| (w.name.clone(), w.unit.clone(), Figure::of(w.estimate)))
+                .collect(),
         }
+    }
+
+    /// What is told once, in sentences: "coverage (people): 5912 ± 61".
+    #[must_use]
+    pub fn whole_in_words(&self) -> Vec<String> {
+        let whole = self.whole.iter().map(|(name, unit, figure)| {
+            let heading = heading(&(name.clone(), unit.clone()));
+            let (value, margin) = (figure.value_text(), figure.margin_text());
+            format!("{heading}: {value} ± {margin}, of the release as a whole")
+        });
+        whole.collect()
     }
 
     /// The range that the intervals (or, without one, the values) of an output cover, a little

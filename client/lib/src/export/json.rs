@@ -12,6 +12,11 @@ use obscura_model::release::Completeness;
 pub fn json(answer: &CombinedAnswer) -> Value {
     let figures = Figures::of(answer);
     let rows: Vec<_> = figures.rows.iter().map(|r| row(&figures, r)).collect();
+    let whole: Map<_, _> = figures
+        .whole
+        .iter()
+        .map(|(name, unit, figure)| (name.clone(), one(unit, figure)))
+        .collect();
     let included: Vec<_> = answer.included.iter().map(included).collect();
     let not_included = answer.not_included.iter();
     let not_included: Vec<_> = not_included
@@ -24,6 +29,7 @@ pub fn json(answer: &CombinedAnswer) -> Value {
         "margins": "95 of 100 answers land within the margin of the answer without added noise; \
                     sampling is not in it",
         "rows": rows,
+        "whole": whole,
         "institutions": included,
         "institutions_not_in_it": not_included,
     })

@@ -25,7 +25,7 @@ const BLUE: &str = "#0072B2";
 pub fn svg(answer: &CombinedAnswer, title: &str) -> String {
     let figures = Figures::of(answer);
     let panel = ROW * figures.rows.len() as f64 + 84.0;
-    let caption = caption(answer);
+    let caption = caption(answer, &figures);
     let mut titles = Vec::new();
     wrap(&mut titles, title, TITLE_CHARACTERS);
     let top = TITLE + TITLE_LINE * titles.len().saturating_sub(1) as f64 + BELOW_TITLE;
@@ -74,12 +74,15 @@ fn open(text: &mut String, height: f64, title: &str, figures: &Figures, caption:
     );
 }
 
-fn caption(answer: &CombinedAnswer) -> Vec<String> {
+fn caption(answer: &CombinedAnswer, figures: &Figures) -> Vec<String> {
     let mut lines = vec![
         "Dot: released value. Bar: noise margin; 95 in 100 answers land within it of the answer"
             .to_owned(),
         "without added noise. Sampling adds its own uncertainty, which is not drawn.".to_owned(),
     ];
+    for said in figures.whole_in_words() {
+        wrap(&mut lines, &said, CAPTION_CHARACTERS);
+    }
     wrap(&mut lines, &answer.who(), CAPTION_CHARACTERS);
     lines
 }

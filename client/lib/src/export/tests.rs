@@ -4,6 +4,7 @@ use super::*;
 use crate::combined::{CombinedAnswer, NotIncluded, combine};
 use crate::testing::{Authority, answer, verified};
 use obscura_model::answer::Estimate;
+use obscura_model::combine::Whole;
 use obscura_model::ids::PartyName;
 
 fn combined(counts: [i64; 2]) -> CombinedAnswer {
@@ -54,6 +55,27 @@ fn csv_json_and_svg_show_the_same_numbers() {
     }
     assert_eq!(csv_numbers(&csv), from_figures);
     assert_eq!(from_figures.len(), 16);
+}
+
+#[test]
+fn what_is_told_of_the_whole_stands_once_and_in_no_group() {
+    let mut answer = combined([300, 200]);
+    answer.combined.whole.push(Whole {
+        name: "coverage".to_owned(),
+        unit: "people".to_owned(),
+        estimate: Estimate {
+            value: 5912.3,
+            margin: 60.2,
+        },
+    });
+    let (csv, json, svg) = (csv(&answer), json(&answer), svg(&answer, "T"));
+    let line = ",coverage,people,5912,61,5851,5973,basel cadiz";
+    assert_eq!(csv.lines().last(), Some(line));
+    assert_eq!(csv.matches("coverage").count(), 1);
+    assert_eq!(json["whole"]["coverage"]["margin_95"], 61.0);
+    assert_eq!(json["rows"][0]["outputs"].get("coverage"), None);
+    // Drawn once, and said once for screen readers.
+    assert_eq!(svg.matches("coverage (people): 5912 ± 61").count(), 2);
 }
 
 #[test]

@@ -314,7 +314,8 @@ fn a_release_wanted_complete_runs_only_while_the_meters_prove_it() {
     let head = ledger.head();
     let refused = refusal(ledger.admit(complete(2), NOW));
     assert_eq!(refused, Refusal::NotComplete);
-    assert!(refused.to_string().contains("coverage"));
+    let said = refused.to_string();
+    assert!(said.contains("coverage") && said.contains("require_complete = false"));
     assert_eq!(ledger.head(), head);
 }
 

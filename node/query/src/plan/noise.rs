@@ -96,13 +96,17 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
     let mut wishes: Vec<Wish> = Vec::new();
     for output in &drawn.outputs {
         let named = accuracy.by_output().get(&output.name).copied();
+        if named.is_none() && follows(drawn, output) {
+            continue;
+        }
         let Some(asked) = named.or(accuracy.for_whole()) else {
             return Err(Refusal::new(format!("'{}' has no accuracy", output.name))
                 .suggest("say how accurate it should be, or one accuracy for the whole"));
         };
         wishes.extend(wish(drawn, output, asked)?);
     }
-    // A vector that serves a disclosure rule or undeclared keys alone is as noisy as the noisiest count.
+    // A vector that serves a disclosure rule or undeclared keys alone, or counts people for the
+    // release as a whole, is as noisy as the noisiest count.
     let costs: Vec<f64> = drawn.vectors.iter().map(cost).collect();
     let squares = least_price(&costs, &wishes);
     let mut sigmas = Vec::with_capacity(squares.len());
@@ -115,7 +119,7 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
         sigmas.push(sigma);
     }
     let noisiest = drawn.vectors.iter().zip(&sigmas);
-    let noisiest = noisiest.filter(|(v, _)| v.grid.exponent == super::vectors::COUNT_EXPONENT);
+    let noisiest = noisiest.filter(|(v, _)| v.counts());
     let spare = noisiest.map(|(_, s)| *s).max().filter(|s| *s > 0);
     for sigma in sigmas.iter_mut().filter(|s| **s == 0) {
         *sigma = spare.ok_or_else(|| {
@@ -127,6 +131,20 @@ fn wished(drawn: &Drawn, accuracy: &AccuracyRequest) -> Result<Vec<u64>, Refusal
         })?;
     }
     Ok(sigmas)
+}
+
+/// Whether an output (coverage, or the number of subjects cut) counts people for the release as a
+/// whole beside another count: then it has that one's accuracy. What is asked of an average or a
+/// sum is in another unit than people.
+fn follows(drawn: &Drawn, output: &Output) -> bool {
+    let whole = |v: usize| drawn.vectors.get(v).is_some_and(|v| !v.grouped);
+    let beside = |other: &Output| {
+        let used = other.kind.used().into_iter();
+        let mut vectors = used.filter_map(|v| drawn.vectors.get(v));
+        vectors.any(|v| v.grouped && v.counts())
+    };
+    matches!(output.kind, OutputKind::Subjects { vector } if whole(vector))
+        && drawn.outputs.iter().any(beside)
 }
 
 /// C^2 / 2 in the vector's unit: the price is this over sigma^2.

@@ -69,6 +69,13 @@ pub(crate) enum Quantity {
     Cut(Vec<Bool>),
 }
 
+impl Vector {
+    /// Whether it counts rows or subjects, rather than summing values.
+    pub(crate) fn counts(&self) -> bool {
+        !matches!(self.quantity, Quantity::Sum { .. })
+    }
+}
+
 /// The public grid of a vector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Grid {
@@ -114,11 +121,7 @@ const COVERAGE: &str = "coverage";
 const CUT: &str = "subjects_cut";
 
 /// Draws the vectors of all outputs. Equal ones are shared.
-pub(crate) fn draw(
-    definition: &Definition,
-    declared: u64,
-    options: &PlanOptions,
-) -> Result<Drawn, Refusal> {
+pub(crate) fn draw(definition: &Definition, options: &PlanOptions) -> Result<Drawn, Refusal> {
     let scope = &definition.scope;
     let known = known_from(definition.filter.as_ref());
     let mut draft = Draft {
@@ -137,7 +140,7 @@ pub(crate) fn draw(
     }
     let arrange = draft.arrange()?;
     if options.coverage {
-        outputs.push(draft.coverage(declared));
+        outputs.push(draft.coverage());
     }
     if options.count_clipped {
         outputs.push(draft.cut());

@@ -303,3 +303,52 @@ fn values_that_are_too_large_for_the_accuracy_asked_are_to_be_clipped() {
     let refusal = asked("SELECT COUNT(*) AS n FROM visits", 1e-9).unwrap_err();
     assert!(!refusal.to_string().contains("LEAST"), "{refusal}");
 }
+
+#[test]
+fn coverage_is_asked_for_in_people_and_has_the_accuracy_of_the_count_beside_it() {
+    let description = visits();
+    let sigmas = |sql: &str, accuracy: &AccuracyRequest| {
+        let options = PlanOptions {
+            coverage: true,
+            count_clipped: true,
+            minimum_cell: None,
+        };
+        let query = parse_with(sql, &description).unwrap();
+        let plan = query.plan(&description, accuracy, None, delta(), &options);
+        let shape = plan.unwrap().shape().clone();
+        let [.., coverage, cut] = &shape.outputs[..] else {
+            panic!()
+        };
+        assert_eq!(coverage.unit, cut.unit);
+        let [.., coverage, cut] = &shape.vectors[..] else {
+            panic!()
+        };
+        assert!(!coverage.grouped && !cut.grouped);
+        let first = shape.vectors[0].sigma_in_units();
+        [first, coverage.sigma_in_units(), cut.sigma_in_units()]
+    };
+    let within = |margin, rows| Accuracy::Within { margin, rows };
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.01;
+    let whole = |accuracy| AccuracyRequest::whole(accuracy).unwrap();
+    // 60 people, whatever the declared number; also beside groups.
+    for sql in [
+        "SELECT COUNT(*) AS n FROM visits",
+        "SELECT COUNT(*) AS n FROM visits GROUP BY sex",
+    ] {
+        let found = sigmas(sql, &whole(within(60.0, None)));
+        assert!(found.iter().all(|s| near(*s, 60.0 / Z95)), "{found:?}");
+    }
+    // A third of a year is no number of people: the average's own count says how accurate.
+    let sql = "SELECT AVG(age) AS a FROM visits";
+    let [_, coverage, cut] = sigmas(sql, &whole(within(0.3, Some(800))));
+    assert!(coverage > 1.0 && near(coverage, cut), "{coverage}");
+    // A sum has no count beside it: what is asked is taken in people.
+    let sql = "SELECT SUM(LEAST(income, 1500)) AS s FROM visits";
+    let [_, coverage, _] = sigmas(sql, &whole(within(60.0, None)));
+    assert!(near(coverage, 60.0 / Z95), "{coverage}");
+    // Or it is said by name.
+    let named = BTreeMap::from([("coverage".to_owned(), within(20.0, None))]);
+    let both = AccuracyRequest::new(Some(within(60.0, None)), named).unwrap();
+    let [first, coverage, _] = sigmas("SELECT COUNT(*) AS n FROM visits", &both);
+    assert!(near(coverage, 20.0 / Z95) && near(first, 60.0 / Z95));
+}

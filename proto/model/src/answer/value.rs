@@ -269,7 +269,8 @@ pub enum OutputKind {
         /// The vector of numbers of subjects, one part for each category.
         vector: usize,
     },
-    /// The number of active subjects over the declared number.
+    /// The number of active subjects over the declared number. Read in releases that have it; new
+    /// ones tell the number itself, as [`OutputKind::Subjects`].
     Coverage {
         /// The count vector.
         vector: usize,

@@ -306,16 +306,15 @@ impl Draft<'_> {
         })
     }
 
-    /// Every subject of the dataset, matching or not; the only denominator is the declared number.
-    pub(super) fn coverage(&mut self, declared: u64) -> Output {
+    /// The number of subjects of the dataset who contribute, matching or not.
+    pub(super) fn coverage(&mut self) -> Output {
         let subject = identifier(self.scope.subject_column());
         let what = format!("COUNT(DISTINCT {subject}) OF ALL");
         Output {
             name: COVERAGE.to_owned(),
-            unit: "share of the declared number".to_owned(),
-            kind: OutputKind::Coverage {
+            unit: self.scope.subject_unit().to_owned(),
+            kind: OutputKind::Subjects {
                 vector: self.whole(what, Quantity::Everybody),
-                declared,
             },
         }
     }
