@@ -6,7 +6,7 @@ use obscura_model::schema::Description;
 use obscura_privacy::RowWork;
 
 use super::{Quantity, Vector, needs};
-use crate::expr::{Mask, Num, Printer, cost_of_any, cost_of_bool, cost_of_num};
+use crate::expr::{Mask, Num, Printer, cost_of_any, cost_of_bool, cost_of_num, cost_of_stored};
 use crate::limits;
 use crate::query::Definition;
 use crate::refusal::Refusal;
@@ -27,6 +27,7 @@ pub(super) fn of_rows(
         filter.map_or(0, |f| cost_of_bool(f, scope)),
         keys.fold(0, u64::saturating_add),
         definition.relation.cost(&definition.columns()),
+        stored(definition, vectors, description),
     ];
     for part in beyond {
         operators = operators.saturating_add(part);
@@ -81,6 +82,19 @@ fn words(text: &str) -> u64 {
     let tokens = limits::tokens(&format!("SELECT {text}"));
     // A value about its middle, squared, can be longer than a query may be.
     tokens.map_or(text.len(), |tokens| tokens.len()) as u64
+}
+
+/// What reading the texts of a row costs, each column once.
+fn stored(definition: &Definition, vectors: &[Vector], description: &Description) -> u64 {
+    let tables = description.tables();
+    let read = needs(definition, vectors, description).into_iter();
+    let columns = read.flat_map(|(table, columns)| {
+        let own = tables.get(table).map(|t| t.columns.as_slice());
+        let own = own.unwrap_or_default();
+        columns.into_iter().filter_map(|column| own.get(column))
+    });
+    let each = columns.map(|column| cost_of_stored(&column.domain));
+    each.fold(0, u64::saturating_add)
 }
 
 /// How many rows of one subject are handled at most: those of the relation, and those of the
