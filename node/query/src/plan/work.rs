@@ -27,7 +27,6 @@ pub(super) fn of_rows(
         filter.map_or(0, |f| cost_of_bool(f, scope)),
         keys.fold(0, u64::saturating_add),
         definition.relation.cost(&definition.columns()),
-        stored(definition, vectors, description),
     ];
     for part in beyond {
         operators = operators.saturating_add(part);
@@ -35,6 +34,7 @@ pub(super) fn of_rows(
     for vector in vectors {
         operators = operators.saturating_add(evaluated(vector, definition));
     }
+    operators = operators.saturating_add(stored(definition, vectors, description));
     let of_one = rows_of_one(definition, vectors, description);
     Ok(RowWork {
         rows: description.most_subjects().saturating_mul(of_one),
