@@ -659,7 +659,7 @@ fn every_function_of_texts_has_a_price_for_each_character() {
     for function in functions::all() {
         let texts = [functions::Takes::Text, functions::Takes::Same];
         let reads = function.takes.iter().any(|t| texts.contains(t));
-        assert_eq!(function.nanos > 0, reads, "{}", function.name);
+        assert!(function.nanos > 0 || !reads, "{}", function.name);
     }
     let slot = |characters: usize, what: &str| {
         let notes = super::costs::notes(characters, "[10, 50]", 10);
@@ -690,7 +690,8 @@ fn every_function_of_texts_has_a_price_for_each_character() {
     let chosen = "CASE WHEN x > 1 THEN note WHEN x > 2 THEN note END = 'q'";
     let more = slot(10_000, chosen) - slot(10_000, "note = 'q' AND x > 1 AND x > 2");
     assert!(more >= 2 * 2 * 3 * 5, "{more}");
-    let compared = slot(10_000, "note < note") - slot(10_000, "note < 'a'");
+    let compared = slot(10_000, "LTRIM(note) < TRIM(note)")
+        - slot(10_000, "LTRIM(note) < 'a' OR TRIM(note) < 'a'");
     assert!(compared >= 20, "{compared}");
 }
 
