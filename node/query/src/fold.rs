@@ -243,12 +243,14 @@ impl<S: Sink> Walk<'_, S> {
 
 /// What a text is as a key: without control characters and surrounding space, cut to so many
 /// characters. Nothing if nothing is left: such a row has no key.
-fn key_of(text: &str, characters: u32) -> Option<String> {
-    let plain: String = text
-        .chars()
+pub(crate) fn key_of(text: &str, characters: u32) -> Option<String> {
+    let space = |c: &char| c.is_control() || c.is_whitespace();
+    let begun = text.chars().skip_while(space);
+    // No more of a long text is looked at than the key needs.
+    let cut: String = begun
+        .take(characters as usize)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let cut: String = plain.trim().chars().take(characters as usize).collect();
     let key = cut.trim_end();
     (!key.is_empty()).then(|| key.to_owned())
 }

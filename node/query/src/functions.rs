@@ -137,6 +137,9 @@ pub(crate) struct Function {
     pub(crate) bounded: &'static str,
     /// Operators beyond the words and signs of its text.
     pub(crate) cost: u64,
+    /// Nanoseconds for each character that its texts can have together, beside the cost: at least
+    /// twice what is measured on the worst texts (`tests/costs.rs`).
+    pub(crate) nanos: u64,
     /// One row's value. Strict ones are never called with a missing argument.
     pub(crate) kernel: fn(&[Cell<'_>]) -> Cell<'static>,
     /// What it is in a sentence, `{0}` being the first argument and `{*}` all; `{s}` is an s unless

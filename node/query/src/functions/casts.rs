@@ -26,6 +26,7 @@ const fn plain(name: &'static str) -> Function {
         bounds: |_| Some(Interval::EVERYTHING),
         bounded: "",
         cost: 2,
+        nanos: 20,
         kernel: |_| Cell::Missing,
         words: "{0} as a number",
         sentence: "",

@@ -22,6 +22,7 @@ pub(super) static TABLE: [Function; 2] = [
         },
         bounded: "those of all its arguments together",
         cost: 2,
+        nanos: 8,
         kernel: |c| {
             let known = c.iter().find(|c| **c != Cell::Missing);
             known.map_or(Cell::Missing, Cell::owned)
@@ -42,6 +43,7 @@ pub(super) static TABLE: [Function; 2] = [
         bounds: |a| range(a, 0),
         bounded: "those of x",
         cost: 2,
+        nanos: 8,
         kernel: |c| match c {
             [a, b] if a != b => a.owned(),
             _ => Cell::Missing,

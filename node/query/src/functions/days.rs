@@ -32,6 +32,7 @@ const fn plain(name: &'static str) -> Function {
         bounds: |_| Some(ALL_DAYS),
         bounded: "",
         cost: 4,
+        nanos: 0,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",

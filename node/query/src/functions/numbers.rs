@@ -31,6 +31,7 @@ const fn plain(name: &'static str) -> Function {
         bounds: |_| Some(Interval::EVERYTHING),
         bounded: "",
         cost: 1,
+        nanos: 0,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",

@@ -18,6 +18,7 @@ const fn plain(name: &'static str) -> Function {
         bounds: |a| up_to(a, 0),
         bounded: "at most as long as x",
         cost: 4,
+        nanos: 20,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",
@@ -28,6 +29,7 @@ const fn plain(name: &'static str) -> Function {
 pub(super) static TABLE: [Function; 10] = [
     Function {
         also: &["LCASE"],
+        nanos: 60,
         kernel: |c| changed(c, |t| t.chars().map(lower).collect()),
         words: "{0} in lower case",
         sentence: "The text in lower case. A letter whose lower case is more than one letter \
@@ -37,6 +39,7 @@ pub(super) static TABLE: [Function; 10] = [
     },
     Function {
         also: &["UCASE"],
+        nanos: 60,
         kernel: |c| changed(c, |t| t.chars().map(upper).collect()),
         words: "{0} in upper case",
         sentence: "The text in upper case. A letter whose upper case is more than one letter \
@@ -118,6 +121,7 @@ pub(super) static TABLE: [Function; 10] = [
     },
     Function {
         many: true,
+        nanos: 8,
         bounds: |a| {
             let lengths = a.iter().map(|e| e.interval.map(|i| i.high));
             let high = lengths.sum::<Option<f64>>()?;
@@ -150,6 +154,7 @@ pub(super) static TABLE: [Function; 10] = [
         takes: &[Takes::Text, Takes::Text],
         gives: Gives::Truth,
         bounded: "",
+        nanos: 8,
         kernel: |c| match c {
             [Cell::Text(text), Cell::Text(start)] => Cell::Truth(text.starts_with(start.as_ref())),
             _ => Cell::Missing,

@@ -19,7 +19,7 @@ const MOST_LABELS: usize = 200;
 
 /// The most work, in operators on labels. What is more stays as it was written. Depends on the
 /// condition alone, so that the canonical text means the same when it is read again.
-const MOST_WORK: u64 = 200_000;
+const MOST_WORK: u64 = 1_000_000;
 
 /// The same for one pattern, of which a query has few.
 const MOST_PATTERN_WORK: u64 = 5_000_000;

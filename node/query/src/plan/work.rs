@@ -6,7 +6,7 @@ use obscura_model::schema::Description;
 use obscura_privacy::RowWork;
 
 use super::{Quantity, Vector, needs};
-use crate::expr::{Mask, Num, Printer, cost_of_any, cost_of_bool, cost_of_num};
+use crate::expr::{Mask, Num, Printer, cost_of_any, cost_of_bool, cost_of_num, cost_of_stored};
 use crate::limits;
 use crate::query::Definition;
 use crate::refusal::Refusal;
@@ -34,6 +34,7 @@ pub(super) fn of_rows(
     for vector in vectors {
         operators = operators.saturating_add(evaluated(vector, definition));
     }
+    operators = operators.saturating_add(stored(definition, vectors, description));
     let of_one = rows_of_one(definition, vectors, description);
     Ok(RowWork {
         rows: description.most_subjects().saturating_mul(of_one),
@@ -81,6 +82,19 @@ fn words(text: &str) -> u64 {
     let tokens = limits::tokens(&format!("SELECT {text}"));
     // A value about its middle, squared, can be longer than a query may be.
     tokens.map_or(text.len(), |tokens| tokens.len()) as u64
+}
+
+/// What reading the texts of a row costs, each column once.
+fn stored(definition: &Definition, vectors: &[Vector], description: &Description) -> u64 {
+    let tables = description.tables();
+    let read = needs(definition, vectors, description).into_iter();
+    let columns = read.flat_map(|(table, columns)| {
+        let own = tables.get(table).map(|t| t.columns.as_slice());
+        let own = own.unwrap_or_default();
+        columns.into_iter().filter_map(|column| own.get(column))
+    });
+    let each = columns.map(|column| cost_of_stored(&column.domain));
+    each.fold(0, u64::saturating_add)
 }
 
 /// How many rows of one subject are handled at most: those of the relation, and those of the

@@ -656,6 +656,77 @@ fn longer_texts_and_larger_patterns_cost_more() {
 }
 
 #[test]
+fn every_function_of_texts_has_a_price_for_each_character() {
+    for function in functions::all() {
+        let texts = [functions::Takes::Text, functions::Takes::Same];
+        let reads = function.takes.iter().any(|t| texts.contains(t));
+        assert!(function.nanos > 0 || !reads, "{}", function.name);
+    }
+    let slot = |characters: usize, what: &str| {
+        let notes = super::costs::notes(characters, "[10, 50]", 10);
+        let sql = format!("SELECT COUNT(*) AS n FROM notes WHERE {what}");
+        super::plan_with(&sql, &notes).unwrap().slot(1).unwrap()
+    };
+    let nested = |outer: &str, tail: &str| {
+        (0..20).fold("note".to_owned(), |text, _| {
+            format!("{outer}({text}{tail})")
+        })
+    };
+    // 500 rows of 10,000 characters, 20 times: 100 million characters. What each takes at most was
+    // measured: `tests/costs.rs`.
+    for (nanos, what) in [
+        (27, nested("UPPER", "")),
+        (27, nested("LOWER", "")),
+        (10, nested("SUBSTR", ", 1")),
+        (10, nested("LEFT", ", 10000")),
+        (3, nested("TRIM", "")),
+        (3, nested("CONCAT", ", 'a'")),
+        (3, nested("COALESCE", ", 'a'")),
+        (3, nested("NULLIF", ", 'a'")),
+    ] {
+        let more = slot(10_000, &format!("{what} = 'q'")) - slot(10_000, "note = 'q'");
+        assert!(more >= 2 * nanos * 100, "{more} ms: {what}");
+    }
+    // One text, written twice: 5 million characters each time.
+    let chosen = "CASE WHEN x > 1 THEN note WHEN x > 2 THEN note END = 'q'";
+    let more = slot(10_000, chosen) - slot(10_000, "note = 'q' AND x > 1 AND x > 2");
+    assert!(more >= 2 * 2 * 3 * 5, "{more}");
+    let compared = slot(10_000, "LTRIM(note) < TRIM(note)")
+        - slot(10_000, "LTRIM(note) < 'a' OR TRIM(note) < 'a'");
+    assert!(compared >= 20, "{compared}");
+}
+
+#[test]
+fn the_slot_counts_every_stored_character_that_is_read() {
+    let slot = |characters: usize, sql: &str| {
+        let notes = super::costs::notes(characters, "[10, 50]", 10);
+        super::plan_with(sql, &notes).unwrap().slot(1).unwrap()
+    };
+    // 500 rows, four bytes a character, 1.7 nanoseconds a byte.
+    for sql in [
+        "SELECT COUNT(*) AS n FROM notes WHERE note IS NOT NULL",
+        "SELECT COUNT(note) AS n FROM notes",
+        "SELECT COUNT(*) AS n FROM (SELECT id, note AS other FROM notes) AS t WHERE other = ''",
+        "SELECT note, COUNT(*) AS n FROM notes GROUP BY note",
+    ] {
+        let more = slot(10_000, sql) - slot(8, sql);
+        assert!(more >= 2 * 34, "{more}: {sql}");
+    }
+    let unread = "SELECT COUNT(*) AS n FROM notes WHERE x > 3";
+    assert_eq!(slot(10_000, unread), slot(8, unread));
+    // Before a key there may be nothing but blanks.
+    let found = |characters: usize| {
+        slot(
+            characters,
+            "SELECT note, COUNT(*) AS n FROM notes GROUP BY note",
+        )
+    };
+    let read = |characters: usize| slot(characters, "SELECT COUNT(note) AS n FROM notes");
+    let more = (found(10_000) - found(8)) - (read(10_000) - read(8));
+    assert!(more >= 2 * 10, "{more}");
+}
+
+#[test]
 fn the_slot_counts_every_level_of_a_tree_and_every_step_of_a_subquery() {
     let slot = |sql: &str| {
         let query = rich_query(sql).unwrap_or_else(|r| panic!("{sql}: {r}"));

@@ -314,3 +314,16 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_key_is_the_beginning_of_the_text_without_blanks_around_it(
+        text in "[ \\t\\n\u{1}\u{85}\u{3000}aß𝄞]{0,24}",
+        characters in 1u32..10,
+    ) {
+        let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let cut: String = plain.trim().chars().take(characters as usize).collect();
+        let cut = Some(cut.trim_end().to_owned()).filter(|key| !key.is_empty());
+        prop_assert_eq!(crate::fold::key_of(&text, characters), cut);
+    }
+}
