@@ -283,8 +283,11 @@ pub enum Refusal {
     /// Two populations cannot be one population twice.
     #[error("a population cannot be merged with itself")]
     MergeSelf,
-    /// Somebody of the population that goes is not mapped. For the data owner.
-    #[error("not everybody of population {0} is mapped: map every id, then merge again")]
+    /// Somebody of the population that goes, or an id that somebody had before, is not mapped. For
+    /// the data owner.
+    #[error(
+        "not everybody of population {0} is mapped: map every id, also those from before a change of ids, then merge again"
+    )]
     MergeIncomplete(PopulationName),
     /// The map makes one person of two. For the data owner.
     #[error("the map makes one person of two: re-key population {0} first, then merge again")]
