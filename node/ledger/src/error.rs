@@ -257,6 +257,16 @@ pub enum Refusal {
     /// A grant reads the newest version only.
     #[error("a grant lets only the newest version of its dataset be read: ask again")]
     NotNewest,
+    /// A table of which the grant has no column.
+    #[error(
+        "the query reads the table {table}, also if only to see who has rows in it; grant {grant} names no column of it"
+    )]
+    GrantTable {
+        /// The grant.
+        grant: GrantId,
+        /// The table.
+        table: String,
+    },
     /// A column that the grant does not have.
     #[error("the query reads the column {column}, which grant {grant} does not allow")]
     GrantColumn {
