@@ -258,6 +258,16 @@ pub enum Refusal {
     /// A grant reads the newest version only.
     #[error("a grant lets only the newest version of its dataset be read: ask again")]
     NotNewest,
+    /// A table of which the grant has no column.
+    #[error(
+        "the query reads the table {table}, also if only to see who has rows in it; grant {grant} names no column of it"
+    )]
+    GrantTable {
+        /// The grant.
+        grant: GrantId,
+        /// The table.
+        table: String,
+    },
     /// A column that the grant does not have.
     #[error("the query reads the column {column}, which grant {grant} does not allow")]
     GrantColumn {
@@ -284,8 +294,11 @@ pub enum Refusal {
     /// Two populations cannot be one population twice.
     #[error("a population cannot be merged with itself")]
     MergeSelf,
-    /// Somebody of the population that goes is not mapped. For the data owner.
-    #[error("not everybody of population {0} is mapped: map every id, then merge again")]
+    /// Somebody of the population that goes, or an id that somebody had before, is not mapped. For
+    /// the data owner.
+    #[error(
+        "not everybody of population {0} is mapped: map every id, also those from before a change of ids, then merge again"
+    )]
     MergeIncomplete(PopulationName),
     /// The map makes one person of two. For the data owner.
     #[error("the map makes one person of two: re-key population {0} first, then merge again")]

@@ -63,6 +63,21 @@ pub(crate) struct AccountEntry {
     pub(crate) exposures: Arc<Vec<u64>>,
 }
 
+impl AccountEntry {
+    /// What is promised once `limit` is in force too. Rho and the delta of keys were promised
+    /// each for itself: the highest of each counts.
+    pub(crate) fn promised_with(&self, limit: &LimitSet) -> LimitSet {
+        let Some(before) = &self.guarantee else {
+            return limit.clone();
+        };
+        let higher = before.limit.rho() < limit.limit.rho();
+        LimitSet {
+            delta_keys: before.delta_keys.max(limit.delta_keys),
+            ..if higher { limit } else { before }.clone()
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PopulationEntry {
     pub(crate) most_subjects: u64,

@@ -88,6 +88,8 @@ pub struct Planned {
     pub canonical_sql: String,
     /// The columns that it reads.
     pub columns: Vec<String>,
+    /// The tables that it reads, if there are several.
+    pub tables: Vec<String>,
     /// What is added to the question.
     pub options: ReleaseOptions,
     /// By what the same question is known again.
@@ -154,9 +156,11 @@ impl Planned {
     ) -> Result<Self, Error> {
         let Posed { query, plan } = question.pose(&face)?;
         let columns = query.columns_read(&face.description);
+        let tables = query.tables_read(&face.description);
         Ok(Self {
             canonical_sql: query.canonical(),
             columns,
+            tables,
             options: question.options,
             digest: question.digest(&plan),
             authority,

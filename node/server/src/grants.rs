@@ -5,6 +5,7 @@ use obscura_ledger::{GrantView, NewGrant};
 use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::rho_within;
 use obscura_model::ids::{GrantId, KeyId, ProjectName, UnixMillis};
+use obscura_model::schema::Table;
 use obscura_model::wire;
 
 use crate::access::Caller;
@@ -51,10 +52,14 @@ pub struct GrantFace {
 pub fn give(node: &Node, wanted: WantedGrant, message: &SignedMessage) -> Result<GrantFace, Error> {
     let face = node.dataset(&wanted.dataset)?;
     let description = &face.description;
-    let known = |column: &&String| description.column(column).is_none();
-    if let Some(column) = wanted.columns.iter().find(known) {
+    let unknown = |column: &&String| !names_a_column(description.tables(), column);
+    if let Some(column) = wanted.columns.iter().find(unknown) {
+        let several = match description.tables() {
+            [_] => "",
+            _ => ", and name its table too, as in table.column",
+        };
         return Err(Error::Rule(format!(
-            "the dataset {} has no column called {column}: look at it with dataset show",
+            "the dataset {} has no column called {column}: look at it with dataset show{several}",
             description.name()
         )));
     }
@@ -81,6 +86,22 @@ pub fn give(node: &Node, wanted: WantedGrant, message: &SignedMessage) -> Result
     };
     node.ledger.give_grant(grant, node.now())?;
     one(node, wanted.id)
+}
+
+/// Whether a grant may name this column. Of several tables with the table's name before it, and
+/// then also the one that says whose row it is: who may join a table for its rows alone is granted
+/// that.
+fn names_a_column(tables: &[Table], column: &str) -> bool {
+    match tables {
+        [table] => table.columns.iter().any(|c| c.name == column),
+        _ => tables.iter().any(|table| {
+            let rest = column.strip_prefix(table.name.as_str());
+            let name = rest.and_then(|rest| rest.strip_prefix('.'));
+            name.is_some_and(|name| {
+                name == table.subject_column || table.columns.iter().any(|c| c.name == name)
+            })
+        }),
+    }
 }
 
 /// Takes a grant back; again changes nothing.

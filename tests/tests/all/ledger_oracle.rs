@@ -254,6 +254,7 @@ impl Bench {
             shape: plan.shape().clone(),
             plan: plan.digest(),
             columns: vec![],
+            tables: vec![],
             require_complete: false,
             delta_keys: DeltaCharge::ZERO,
             evidence: vec![],

@@ -122,7 +122,9 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
             let cells = grant_line(&grant, session.details);
             let facts: Vec<_> = GRANT.into_iter().zip(cells).collect();
             let note = "Its releases are answered at once and count like any other. It reserves \
-                        nothing; near the population's limit the mode in force decides.";
+                        nothing; near the population's limit the mode in force decides. Of several \
+                        tables, those of which it names a column may be joined and their rows \
+                        counted, and no other.";
             let mut text = format!(
                 "{} may ask without a study.\n{}{}\n",
                 grant.scientist_name,

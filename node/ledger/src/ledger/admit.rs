@@ -35,6 +35,10 @@ pub struct AdmitRequest {
     pub plan: Digest,
     /// The columns that the query reads. A grant must have them all.
     pub columns: Vec<String>,
+    /// The tables that the query reads, if the dataset has several: columns are named
+    /// `table.column` then. A grant must have a column of each, also of one that is joined only for
+    /// whether or how often somebody is in it.
+    pub tables: Vec<String>,
     /// Whether it runs only while it is publicly known that nobody is left out for lack of room.
     pub require_complete: bool,
     /// What it takes of delta for keys that are not declared, from everybody.

@@ -68,10 +68,12 @@ pub struct Ingest {
     name: DatasetName,
     which: DatasetVersion,
     known: Arc<HashMap<SubjectHash, u32>>,
+    aliases: Arc<HashMap<SubjectHash, SubjectHash>>,
     marks: Arc<HashMap<SubjectHash, Mark>>,
     /// The first index that is free, and how many people have one, before this ingest.
     first: u32,
     people: u64,
+    /// New people, by the id that stands for all of theirs.
     fresh: HashMap<SubjectHash, u32>,
     order: Vec<SubjectHash>,
     left: HashSet<SubjectHash>,
@@ -101,7 +103,8 @@ impl Ingest {
             self.left.insert(hash);
             return Ok(Indexed::Left);
         }
-        if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&hash)) {
+        let person = *self.aliases.get(&hash).unwrap_or(&hash);
+        if let Some(index) = self.known.get(&hash).or_else(|| self.fresh.get(&person)) {
             return Ok(Indexed::At(*index));
         }
         let next = u64::from(self.first) + self.order.len() as u64;
@@ -109,7 +112,7 @@ impl Ingest {
         let next =
             next.filter(|next| *next < self.capacity && u64::from(*next) < self.most_subjects);
         let next = next.ok_or_else(|| Refusal::Full(self.population.clone()))?;
-        self.fresh.insert(hash, next);
+        self.fresh.insert(person, next);
         self.order.push(hash);
         Ok(Indexed::At(next))
     }
@@ -199,6 +202,7 @@ impl Ledger {
             name: name.clone(),
             which: inner.next_version(population, name, fresh)?,
             known: Arc::clone(&entry.subjects.known),
+            aliases: Arc::clone(&entry.subjects.aliases),
             marks: Arc::clone(&entry.subjects.marks),
             first: entry.subjects.next,
             people: entry.subjects.people(),
@@ -224,6 +228,7 @@ impl Ledger {
             name,
             which,
             known,
+            aliases,
             marks,
             first,
             order,
@@ -238,12 +243,14 @@ impl Ledger {
             .get(&population)
             .is_some_and(|entry| {
                 let now = &entry.subjects;
-                Arc::ptr_eq(&now.known, &known) && Arc::ptr_eq(&now.marks, &marks)
+                Arc::ptr_eq(&now.known, &known)
+                    && Arc::ptr_eq(&now.aliases, &aliases)
+                    && Arc::ptr_eq(&now.marks, &marks)
             });
         if !same || inner.next_version(&population, &name, which.id)? != which {
             return Err(Refusal::IngestOverlap(population).into());
         }
-        drop((known, marks));
+        drop((known, aliases, marks));
         let NewData {
             description,
             file_sha256,

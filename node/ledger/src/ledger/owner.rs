@@ -59,7 +59,8 @@ impl Ledger {
     /// lower one only a stop. Gives the record's index.
     ///
     /// # Errors
-    /// If a release is open, delta is too large for the declared size, strict mode would begin
+    /// If a release is open, delta is too large for the declared size (of this limit, or of the
+    /// guarantee that it and the ones before make together), strict mode would begin
     /// below the meter, a dataset limit comes after the dataset's first release, or the storage
     /// fails.
     pub fn set_limit(&self, limit: LimitSet, now: UnixMillis) -> Result<u64, Error> {
@@ -150,11 +151,16 @@ impl Inner {
             .ok_or(Refusal::NoDataset)?;
         self.idle(name)?;
         self.sensible(set)?;
-        let meter = self
-            .state
-            .accounts
-            .get(&set.account)
-            .map(|entry| entry.meter);
+        let entry = self.state.accounts.get(&set.account);
+        // The guarantee that results may take its deltas from two limits. One that stays as it is
+        // keeps nobody from setting a lower stop.
+        if let Some(entry) = entry {
+            let promised = entry.promised_with(set);
+            if entry.guarantee.as_ref() != Some(&promised) {
+                self.sensible(&promised)?;
+            }
+        }
+        let meter = entry.map(|entry| entry.meter);
         if set.mode == Mode::Strict {
             admission::entering_strict(set.limit.rho(), meter.unwrap_or_default())?;
         }

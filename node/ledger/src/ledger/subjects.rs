@@ -79,8 +79,9 @@ impl Ledger {
         Ok(Marked { matched, index })
     }
 
-    /// Changes ids: in each pair an old and a new id of one person. New ids get the old ids'
-    /// index, exposure and mark; old ids stay known. Two ids that become one are one person from
+    /// Changes ids: in each pair an old and a new id of one person. The order of the pairs does not
+    /// matter: all ids that they connect are one person's. New ids get the old ids' index, exposure
+    /// and mark; old ids stay known, and ids without an index are remembered as one person's. Two ids that become one are one person from
     /// now on, whose exposure is at least the sum of both (see the state's `populations`); rows of
     /// one of them contribute again with the next version. A new id that is in use already joins
     /// its person, so new ids should be fresh. Tells how many people the old ids are of, which is
@@ -116,7 +117,8 @@ impl Ledger {
     /// split. Gives the record's index.
     ///
     /// # Errors
-    /// If a population is missing or has an open release, somebody of `gone` is not mapped, two
+    /// If a population is missing or has an open release, somebody of `gone` is not mapped with
+    /// every id that they ever had, two
     /// would become one, there is no room, the limit is lower than one before or than strict mode
     /// needs, or the storage fails.
     pub fn merge_populations(

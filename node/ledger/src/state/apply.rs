@@ -246,18 +246,7 @@ impl State {
         }
         let entry = self.accounts.get_mut(&limit.account);
         let entry = entry.ok_or(InvalidHistory::Unknown("an account"))?;
-        let keys = entry.guarantee.as_ref().map(|g| g.delta_keys);
-        let highest = entry
-            .guarantee
-            .as_ref()
-            .is_none_or(|g| g.limit.rho() < limit.limit.rho());
-        if highest {
-            entry.guarantee = Some(limit.clone());
-        }
-        // Rho and the delta of keys were promised each for itself: the highest of each counts.
-        if let Some(guarantee) = &mut entry.guarantee {
-            guarantee.delta_keys = limit.delta_keys.max(keys.unwrap_or_default());
-        }
+        entry.guarantee = Some(entry.promised_with(&limit));
         entry.limit = Some(limit);
         Ok(())
     }

@@ -142,7 +142,7 @@ impl State {
         let entry = self.population_mut(keep)?;
         let moves = entry.subjects.moves(&before.subjects, pairs, u64::MAX);
         let moves = moves.map_err(|_| InvalidHistory::Range("the subject index"))?;
-        entry.subjects.take_in(&before.subjects, &moves);
+        entry.subjects.take_in(&before.subjects, &moves)?;
         entry.stops = entry.stops.saturating_add(before.stops);
         entry.stopped |= before.stopped || entry.stops >= MOST_STOPS;
         entry.lifts = entry.lifts.saturating_add(before.lifts);

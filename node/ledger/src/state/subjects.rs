@@ -6,11 +6,18 @@ use std::sync::Arc;
 use super::InvalidHistory;
 use crate::record::{Mark, SubjectHash};
 
+mod links;
+
+use links::Links;
+
 /// The subjects of a population. Looked up, never listed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Subjects {
     /// Hashes of ids to indexes. A person whose id changed has several hashes and one index.
     pub(crate) known: Arc<HashMap<SubjectHash, u32>>,
+    /// Ids of people without an index who have several: to the one that stands for all of them,
+    /// which is among them. Whichever comes first, the others are known with it.
+    pub(crate) aliases: Arc<HashMap<SubjectHash, SubjectHash>>,
     /// Who is marked, with an index or without. All hashes of a person have the same mark.
     pub(crate) marks: Arc<HashMap<SubjectHash, Mark>>,
     /// By index, as long as the capacity: who contributes nothing and is charged nothing.
@@ -39,6 +46,8 @@ pub(crate) struct Moves {
     /// Hashes that are new here.
     hashes: Vec<(SubjectHash, u32)>,
     marks: Vec<(SubjectHash, Mark)>,
+    /// Ids here that are one person's without an index there.
+    links: Vec<(SubjectHash, SubjectHash)>,
     /// The next free index afterwards.
     pub(crate) next: u32,
 }
@@ -46,7 +55,7 @@ pub(crate) struct Moves {
 /// Why people cannot be moved into another population.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CannotMove {
-    /// Somebody is not mapped.
+    /// Somebody, or one of several ids of somebody, is not mapped.
     Incomplete,
     /// Two indexes would become one, or one two.
     Joins,
@@ -84,7 +93,34 @@ impl Subjects {
             }
         }
         self.next = u32::try_from(after).map_err(|_| range)?;
+        self.settle()?;
         self.bar();
+        Ok(())
+    }
+
+    /// Gives the other ids of people who have an index now the same index.
+    fn settle(&mut self) -> Result<(), InvalidHistory> {
+        let mut places = HashMap::new();
+        for (hash, name) in self.aliases.iter() {
+            if let Some(index) = self.known.get(hash)
+                && places
+                    .insert(*name, *index)
+                    .is_some_and(|other| other != *index)
+            {
+                return Err(InvalidHistory::Twice("a subject"));
+            }
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        let known = Arc::make_mut(&mut self.known);
+        Arc::make_mut(&mut self.aliases).retain(|hash, name| match places.get(name) {
+            Some(index) => {
+                known.insert(*hash, *index);
+                false
+            }
+            None => true,
+        });
         Ok(())
     }
 
@@ -96,8 +132,7 @@ impl Subjects {
 
     /// Marks these and every other id of the same people. An erasure stays one.
     pub(super) fn mark(&mut self, mark: Mark, hashes: &[SubjectHash]) {
-        let people = self.people_among(hashes);
-        let others = self.ids_of(&people);
+        let others = self.ids_of(hashes);
         let marks = Arc::make_mut(&mut self.marks);
         for hash in hashes.iter().copied().chain(others) {
             let entry = marks.entry(hash).or_insert(mark);
@@ -108,8 +143,7 @@ impl Subjects {
 
     /// Lifts the marks of these and of every other id of the same people.
     pub(super) fn readmit(&mut self, hashes: &[SubjectHash]) {
-        let people = self.people_among(hashes);
-        let others = self.ids_of(&people);
+        let others = self.ids_of(hashes);
         let marks = Arc::make_mut(&mut self.marks);
         for hash in hashes.iter().copied().chain(others) {
             marks.remove(&hash);
@@ -117,56 +151,50 @@ impl Subjects {
         self.bar();
     }
 
-    /// Each pair is an old and a new id of one person. The new id gets the old one's index and
-    /// mark, and the old one stays known. If both had an index, they are one person from now on.
+    /// Each pair is an old and a new id of one person, in any order: all ids that pairs connect
+    /// are that person's, and get the index and mark that any of them has. If two had an index,
+    /// they are one person from now on. If none had, they are remembered as one until one comes.
     pub(super) fn rekey(&mut self, pairs: &[(SubjectHash, SubjectHash)]) -> Vec<Join> {
+        let joins = self.link(pairs);
+        self.spread_marks();
+        joins
+    }
+
+    /// Makes the ids of each pair one person's, without regard to marks.
+    fn link(&mut self, pairs: &[(SubjectHash, SubjectHash)]) -> Vec<Join> {
+        let mut links = Links::default();
+        for (a, b) in pairs
+            .iter()
+            .copied()
+            .chain(self.aliases.iter().map(|(a, b)| (*a, *b)))
+        {
+            links.link(a, b);
+        }
         let known = Arc::make_mut(&mut self.known);
         let mut joins = Joins::default();
-        for (old, new) in pairs {
-            let at = |hash| known.get(hash).map(|index| joins.of(*index));
-            match (at(old), at(new)) {
-                (Some(a), Some(b)) => joins.join(a, b),
-                (Some(index), None) => {
-                    known.insert(*new, index);
-                }
-                // An old id that was never seen may still come: it is the same person.
-                (None, Some(index)) => {
-                    known.insert(*old, index);
-                }
-                (None, None) => {}
+        let mut aliases = HashMap::new();
+        for (name, ids) in links.people() {
+            let mut place = None;
+            for index in ids.iter().filter_map(|hash| known.get(hash)) {
+                joins.join(*place.get_or_insert(*index), *index);
+            }
+            match place {
+                Some(index) => known.extend(ids.into_iter().map(|hash| (hash, index))),
+                None => aliases.extend(ids.into_iter().map(|hash| (hash, name))),
             }
         }
         for index in known.values_mut() {
             *index = joins.of(*index);
         }
-        for join in &joins.made {
+        self.aliases = Arc::new(aliases);
+        let joins = joins.made();
+        for join in &joins {
             self.dead.insert(join.gone);
             self.joined.remove(&join.gone);
             self.joined.insert(join.keep);
         }
         self.joined.retain(|index| !self.dead.contains(index));
-        self.carry_marks(pairs);
-        joins.made
-    }
-
-    /// A mark of one id of a person holds for all.
-    fn carry_marks(&mut self, pairs: &[(SubjectHash, SubjectHash)]) {
-        // Ids without an index: along the pairs, until nothing changes (a chain is as long as
-        // somebody made it, and marks only grow).
-        loop {
-            let mut changed = Vec::new();
-            for (old, new) in pairs {
-                let (a, b) = (self.marks.get(old).copied(), self.marks.get(new).copied());
-                if let Some(mark) = a.max(b).filter(|_| a != b) {
-                    changed.extend([(*old, mark), (*new, mark)]);
-                }
-            }
-            if changed.is_empty() {
-                break;
-            }
-            Arc::make_mut(&mut self.marks).extend(changed);
-        }
-        self.spread_marks();
+        joins
     }
 
     /// Whoever is marked under one id is marked under every id.
@@ -190,16 +218,22 @@ impl Subjects {
             ..Moves::default()
         };
         let mut fresh: HashMap<SubjectHash, u32> = HashMap::new();
+        let mut alone: HashMap<SubjectHash, SubjectHash> = HashMap::new();
         let (mut taken, mut mapped) = (BTreeSet::new(), BTreeSet::new());
         for (there, here) in pairs {
             mapped.insert(*there);
             if let Some(mark) = gone.marks.get(there) {
                 moves.marks.push((*here, *mark));
             }
+            if let Some(name) = gone.aliases.get(there) {
+                let first = *alone.entry(*name).or_insert(*here);
+                moves.links.push((first, *here));
+            }
             let Some(from) = gone.known.get(there) else {
                 continue;
             };
-            let place = self.known.get(here).or_else(|| fresh.get(here)).copied();
+            let name = self.aliases.get(here).unwrap_or(here);
+            let place = self.known.get(here).or_else(|| fresh.get(name)).copied();
             let place = match (place, moves.places.get(from)) {
                 (Some(place), Some(before)) if place != *before => return Err(CannotMove::Joins),
                 (Some(place), Some(_)) => place,
@@ -214,31 +248,37 @@ impl Subjects {
                     place
                 }
             };
-            if !self.known.contains_key(here) && fresh.insert(*here, place).is_none() {
+            if !self.known.contains_key(here) && fresh.insert(*name, place).is_none() {
                 moves.hashes.push((*here, place));
             }
             moves.places.insert(*from, place);
         }
-        let all = (0..gone.next).filter(|index| !gone.dead.contains(index));
-        let everybody = all
-            .into_iter()
-            .all(|index| moves.places.contains_key(&index));
-        // Tombstones of people without an index have to come along too.
-        let unmapped =
-            |hash: &SubjectHash| !gone.known.contains_key(hash) && !mapped.contains(hash);
-        if !everybody || gone.marks.keys().any(unmapped) {
+        // Every id, for a row under one that stayed behind would begin at nothing: also the ids
+        // that people had before, and tombstones of people without an index.
+        let ids = gone.known.keys().chain(gone.marks.keys());
+        if !ids.chain(gone.aliases.keys()).all(|id| mapped.contains(id)) {
             return Err(CannotMove::Incomplete);
         }
         if u64::from(moves.next) > most.min(self.barred.len() as u64) {
             return Err(CannotMove::Full);
         }
-        Ok(moves)
+        // What ids without an index connect may not join people either.
+        match self.clone().take_in(gone, &moves) {
+            Ok(joins) if joins.is_empty() => Ok(moves),
+            _ => Err(CannotMove::Joins),
+        }
     }
 
     /// Takes the people of `gone` in.
-    pub(super) fn take_in(&mut self, gone: &Subjects, moves: &Moves) {
+    pub(super) fn take_in(
+        &mut self,
+        gone: &Subjects,
+        moves: &Moves,
+    ) -> Result<Vec<Join>, InvalidHistory> {
         Arc::make_mut(&mut self.known).extend(moves.hashes.iter().copied());
         self.next = moves.next;
+        self.settle()?;
+        let joins = self.link(&moves.links);
         let moved = gone.joined.iter().filter_map(|i| moves.places.get(i));
         self.joined.extend(moved.copied());
         let marks = Arc::make_mut(&mut self.marks);
@@ -247,15 +287,27 @@ impl Subjects {
             *entry = (*entry).max(*mark);
         }
         self.spread_marks();
+        Ok(joins)
     }
 
-    /// Every id of these people.
-    fn ids_of(&self, people: &BTreeSet<u32>) -> Vec<SubjectHash> {
-        if people.is_empty() {
-            return Vec::new();
+    /// Every id of the people who have one of these, of those with an index or with several ids.
+    fn ids_of(&self, hashes: &[SubjectHash]) -> Vec<SubjectHash> {
+        let people = self.people_among(hashes);
+        let names = hashes.iter().filter_map(|hash| self.aliases.get(hash));
+        let names: BTreeSet<SubjectHash> = names.copied().collect();
+        let mut ids = Vec::new();
+        if !people.is_empty() {
+            let own = self.known.iter().filter(|(_, at)| people.contains(at));
+            ids.extend(own.map(|(hash, _)| *hash));
         }
-        let own = self.known.iter().filter(|(_, at)| people.contains(at));
-        own.map(|(hash, _)| *hash).collect()
+        if !names.is_empty() {
+            let own = self
+                .aliases
+                .iter()
+                .filter(|(_, name)| names.contains(*name));
+            ids.extend(own.map(|(hash, _)| *hash));
+        }
+        ids
     }
 
     /// Computes anew who is barred.
@@ -273,30 +325,34 @@ impl Subjects {
     }
 }
 
-/// Indexes that turn out to be one person.
+/// Indexes that turn out to be one person: each to the lower one that it was joined to.
 #[derive(Default)]
-struct Joins {
-    /// An index to the lower one that it was joined to.
-    to: HashMap<u32, u32>,
-    made: Vec<Join>,
-}
+struct Joins(BTreeMap<u32, u32>);
 
 impl Joins {
     /// The index under which a person goes on.
     fn of(&self, index: u32) -> u32 {
         let mut at = index;
         // Every step goes to a lower index.
-        while let Some(lower) = self.to.get(&at) {
+        while let Some(lower) = self.0.get(&at) {
             at = *lower;
         }
         at
     }
 
     fn join(&mut self, a: u32, b: u32) {
-        let (keep, gone) = (a.min(b), a.max(b));
-        if keep != gone {
-            self.to.insert(gone, keep);
-            self.made.push(Join { keep, gone });
+        let (a, b) = (self.of(a), self.of(b));
+        if a != b {
+            self.0.insert(a.max(b), a.min(b));
         }
+    }
+
+    /// Everybody who goes on under another index, in the order of what they had.
+    fn made(&self) -> Vec<Join> {
+        let join = |gone: &u32| Join {
+            keep: self.of(*gone),
+            gone: *gone,
+        };
+        self.0.keys().map(join).collect()
     }
 }

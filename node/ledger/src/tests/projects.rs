@@ -206,6 +206,27 @@ fn the_prices_of_a_grants_releases_stay_within_its_total() {
 }
 
 #[test]
+fn a_grant_opens_only_tables_of_which_it_names_a_column() {
+    let columns = ["people.day", "visits_old.cost", "notes.person"].map(str::to_owned);
+    let grant = NewGrant {
+        columns: columns.to_vec(),
+        ..new_grant(1, BOB)
+    };
+    let ledger = granted(&Disk::default(), grant);
+    let reading = |n, tables: &[&str]| AdmitRequest {
+        columns: vec!["people.day".to_owned()],
+        tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+        ..granted_request(1, BOB, n)
+    };
+    let refused = refusal(ledger.admit(reading(1, &["people", "visits"]), NOW));
+    let table = "visits".to_owned();
+    let grant = grant_id(1);
+    assert_eq!(refused, Refusal::GrantTable { grant, table });
+    let open = ledger.admit(reading(2, &["people", "notes"]), NOW);
+    assert!(matches!(open, Ok(Admission::Granted(_))), "{open:?}");
+}
+
+#[test]
 fn a_grant_is_its_scientists_for_its_columns_dataset_and_time() {
     let ledger = granted(&Disk::default(), new_grant(1, BOB));
     let id = grant_id(1);

@@ -1,6 +1,6 @@
 //! Claims about people who come and go, ids that change, and populations that become one.
 
-use obscura_model::exposure::{DeltaCharge, Rho};
+use obscura_model::exposure::{Delta, DeltaCharge, Limit, Rho};
 use obscura_model::ids::{DatasetId, DatasetName, PopulationName};
 use obscura_privacy::{Accumulator, Mode, Permit, Sparse, admission};
 use rand::SeedableRng as _;
@@ -213,6 +213,42 @@ fn a_new_id_has_the_old_ids_place_exposure_and_mark() {
     readmit(&ledger, &[5]);
     let (indexed, _) = ingest(&ledger, &[105, 5]);
     assert_eq!(indexed, [at(5), at(5)], "every id of theirs is back");
+}
+
+#[test]
+fn a_chain_of_ids_carries_the_exposure_in_any_order_of_its_pairs() {
+    for pairs in [[(3, 103), (103, 203)], [(103, 203), (3, 103)]] {
+        let disk = Disk::default();
+        let ledger = ready(&disk, Mode::Protect, 9);
+        answer(&ledger, request(1, ANN, 1), 1);
+        rekey(&ledger, &pairs);
+        let (indexed, _) = ingest(&ledger, &[3, 103, 203]);
+        assert_eq!(indexed, [Indexed::At(3); 3], "{pairs:?}");
+    }
+}
+
+#[test]
+fn ids_that_are_renamed_before_they_are_known_are_one_person() {
+    let disk = Disk::default();
+    let ledger = ready(&disk, Mode::Protect, 20);
+    rekey(&ledger, &[(161, 171), (61, 161), (62, 162)]);
+    rekey(&ledger, &[(171, 181)]);
+    let check = |ledger: &Ledger| {
+        let (indexed, _) = ingest(ledger, &[161, 61]);
+        assert_eq!(indexed, [Indexed::At(8); 2], "in one file");
+        let (indexed, _) = ingest(ledger, &[181, 171, 61]);
+        assert_eq!(indexed, [Indexed::At(8); 3], "and in the next");
+    };
+    check(&ledger);
+    drop(ledger);
+    let ledger = open(&disk).unwrap();
+    check(&ledger);
+    mark(&ledger, Mark::Erased, &[162]);
+    let (indexed, _) = ingest(&ledger, &[62, 162]);
+    assert_eq!(indexed, [Indexed::Left; 2], "a mark holds for every id");
+    rekey(&ledger, &[(62, 181)]);
+    let (indexed, _) = ingest(&ledger, &[61, 161]);
+    assert_eq!(indexed, [Indexed::Left; 2]);
 }
 
 #[test]
@@ -547,4 +583,97 @@ fn strict_mode_after_a_merge_needs_a_limit_of_both_meters() {
     merge(&ledger, shifted(6, 4), both, Mode::Strict).unwrap();
     let most = exposures(&ledger).into_iter().max().unwrap();
     assert!(most <= meter(&ledger).nano() && meter(&ledger).nano() == both);
+}
+
+#[test]
+fn a_merge_needs_every_id_of_a_person_who_was_given_another() {
+    let ledger = ready(&Disk::default(), Mode::Protect, 20);
+    let which = second(&ledger).unwrap();
+    grant_clinic(&ledger);
+    run_clinic(&ledger, 1, which);
+    // Person 5, the most exposed, is 250 since; nobody has had rows as 60 or 61 yet.
+    let (own, others) = ((hash(5), hash(250)), (hash(60), hash(61)));
+    ledger
+        .rekey(&patients(), vec![own, others], vec![], NOW)
+        .unwrap();
+    let mut pairs = shifted(6, 4);
+    pairs.extend([
+        (hash(250), hash(150)),
+        (hash(60), hash(160)),
+        (hash(61), hash(161)),
+    ]);
+    let head = ledger.head();
+    for left_out in 5..9 {
+        let mut pairs = pairs.clone();
+        pairs.remove(left_out);
+        let refused = refusal(merge(&ledger, pairs, WIDE, Mode::Protect));
+        assert_eq!(refused, Refusal::MergeIncomplete(patients()), "{left_out}");
+    }
+    assert_eq!(ledger.head(), head);
+    // Two who waited for rows as one cannot be two people here.
+    let mut joining = pairs.clone();
+    (joining[7].1, joining[8].1) = (hash(1), hash(2));
+    let refused = refusal(merge(&ledger, joining, WIDE, Mode::Protect));
+    assert_eq!(refused, Refusal::MergeJoins(patients()));
+    let there = exposures_of(&ledger, &Account::Population(patients()))[5];
+    merge(&ledger, pairs, WIDE, Mode::Protect).unwrap();
+    let (indexed, _) = ingest(&ledger, &[9, 150]);
+    assert_eq!(indexed, [Indexed::At(9); 2], "one person with every id");
+    assert_eq!(exposures(&ledger)[9], there);
+    mark(&ledger, Mark::Erased, &[160]);
+    let (indexed, _) = ingest(&ledger, &[161]);
+    let one = "and those who wait go on to wait as one";
+    assert_eq!(indexed, [Indexed::Left], "{one}");
+}
+
+#[test]
+fn the_guarantee_that_results_keeps_both_deltas_below_one_in_the_size() {
+    let ledger = ready(&Disk::default(), Mode::Protect, 9);
+    for wide_first in [false, true] {
+        let name = PopulationName::new(if wide_first { "wide" } else { "keys" }).unwrap();
+        let new = NewPopulation {
+            name: name.clone(),
+            most_subjects: 1_000,
+            capacity: 1_000,
+            apart: true,
+            secrets: Secrets {
+                subject: [14; 32],
+                row: [15; 32],
+            },
+            evidence: vec![1],
+        };
+        ledger.add_population(new, NOW).unwrap();
+        let account = Account::Population(name.clone());
+        // Each alone is below one in a thousand: a delta for keys, and a delta.
+        let keys = LimitSet {
+            delta_keys: DeltaCharge::from_units(900_000_000_000_000),
+            ..limit(account.clone(), 200_000_000, Mode::Protect)
+        };
+        let rho = Rho::from_nano(900_000_000_000);
+        let wide = LimitSet {
+            limit: Limit::as_stored(5.0, Delta::new(0.0009).unwrap(), rho),
+            ..limit(account.clone(), 1, Mode::Protect)
+        };
+        let (first, second) = if wide_first {
+            (wide, keys)
+        } else {
+            (keys, wide)
+        };
+        ledger.set_limit(first, NOW).unwrap();
+        let refused = refusal(ledger.set_limit(second, NOW));
+        let too_large = |refusal: &Refusal| {
+            let large = admission::Refusal::DeltaTooLarge {
+                most_subjects: 1_000,
+            };
+            *refusal == Refusal::Admission(large)
+        };
+        assert!(too_large(&refused), "{refused:?}");
+        let promised = ledger.population(&name, NOW).unwrap().account.guarantee;
+        let promised = promised.unwrap();
+        let both = promised.limit.delta().get() + promised.delta_keys.get();
+        assert!(both * 1_000.0 < 1.0);
+        // A lower one is only a stop, and allowed.
+        let lower = limit(account, 100_000_000, Mode::Protect);
+        ledger.set_limit(lower, NOW).unwrap();
+    }
 }

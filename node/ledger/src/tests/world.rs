@@ -190,6 +190,7 @@ pub(super) fn request(study: u8, person: KeyId, n: u16) -> AdmitRequest {
         shape: shape(),
         plan: Digest::of(b"how many visits"),
         columns: vec!["day".to_owned()],
+        tables: vec![],
         require_complete: false,
         delta_keys: DeltaCharge::ZERO,
         evidence: b"signed request".to_vec(),

@@ -576,8 +576,23 @@ fn the_columns_that_are_read_are_named_with_their_tables() {
         query.columns_read(&clinic()),
         ["people.entry", "visits.day", "visits.cost", "visits.urgent"]
     );
+    assert_eq!(query.tables_read(&clinic()), ["people", "visits"]);
     let one = super::parse("SELECT SUM(age) FROM patients WHERE smoker").unwrap();
+    assert!(one.tables_read(&super::patients()).is_empty());
     assert_eq!(one.columns_read(&super::patients()), ["age", "smoker"]);
+}
+
+#[test]
+fn a_table_that_is_joined_for_its_rows_alone_is_read() {
+    for sql in [
+        "SELECT AVG(entry) FROM people JOIN visits USING (person)",
+        "SELECT AVG(entry) FROM people LEFT JOIN (SELECT person, COUNT(*) AS n FROM visits \
+         GROUP BY person) AS v USING (person)",
+    ] {
+        let query = parse_with(sql, &clinic()).unwrap();
+        assert_eq!(query.columns_read(&clinic()), ["people.entry"], "{sql}");
+        assert_eq!(query.tables_read(&clinic()), ["people", "visits"], "{sql}");
+    }
 }
 
 #[test]

@@ -138,11 +138,23 @@ impl Inner {
             return Err(Refusal::NotNewest);
         }
         let missing = |column: &&String| !entry.grant.columns.contains(column);
-        match request.columns.iter().find(missing) {
-            None => Ok(entry),
-            Some(column) => Err(Refusal::GrantColumn {
+        if let Some(column) = request.columns.iter().find(missing) {
+            return Err(Refusal::GrantColumn {
                 grant: id,
                 column: column.clone(),
+            });
+        }
+        let of = |column: &String, table: &String| {
+            let rest = column.strip_prefix(table.as_str());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let columns = &entry.grant.columns;
+        let closed = |table: &&String| !columns.iter().any(|column| of(column, table));
+        match request.tables.iter().find(closed) {
+            None => Ok(entry),
+            Some(table) => Err(Refusal::GrantTable {
+                grant: id,
+                table: table.clone(),
             }),
         }
     }

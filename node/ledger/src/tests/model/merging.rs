@@ -34,7 +34,12 @@ impl Oracle {
             return None;
         }
         let Places { places, next } = both[0].places_for(both[1], &merge.pairs)?;
+        let before = self.people.clone();
         self.move_people(merge, &places, next);
+        if !self.people[keep].is_whole() {
+            self.people = before;
+            return None;
+        }
         self.move_books(merge, &places);
         for (n, (population, versions)) in self.datasets.iter_mut().enumerate() {
             if *population == gone {
@@ -61,9 +66,12 @@ impl Oracle {
         let people = &mut self.people[merge.keep];
         for (there, here) in &merge.pairs {
             if let Some(slot) = gone.who.get(there) {
-                people.who.entry(*here).or_insert(place(*slot));
+                for id in people.same(*here) {
+                    people.who.entry(id).or_insert(place(*slot));
+                }
             }
         }
+        people.link_as_there(&gone, &merge.pairs);
         people.next = next;
         let joined = gone.joined.iter().filter(|slot| !gone.dead.contains(slot));
         people.joined.extend(joined.map(|slot| place(*slot)));
@@ -72,9 +80,7 @@ impl Oracle {
             .iter()
             .filter(|(id, _)| gone.marked.contains(id));
         people.marked.extend(marked.map(|(_, here)| *here));
-        for id in people.marked.clone() {
-            people.marked.extend(people.same(id));
-        }
+        people.spread_marks();
         people.stops += gone.stops;
         people.stopped |= gone.stopped || people.stops >= 3;
     }
@@ -117,7 +123,7 @@ impl People {
             let own = pairs
                 .iter()
                 .filter(|(id, _)| gone.who.get(id) == Some(slot));
-            let here: Vec<u8> = own.map(|(_, here)| *here).collect();
+            let here: Vec<u8> = own.flat_map(|(_, here)| self.same(*here)).collect();
             let first = self.who.get(&here[0]).copied();
             let to = first.unwrap_or(next);
             next += usize::from(first.is_none());
@@ -130,11 +136,41 @@ impl People {
             theirs.extend(here);
             places.push((*slot, to));
         }
-        let everybody = (0..gone.next).filter(|slot| !gone.dead.contains(slot));
-        let mut missing = everybody.filter(|slot| !places.iter().any(|(from, _)| from == slot));
-        let named = |id: &u8| pairs.iter().any(|(there, _)| there == id);
-        let tombstones = gone.marked.iter().filter(|id| !gone.who.contains_key(id));
-        let complete = missing.next().is_none() && tombstones.into_iter().all(named);
+        let named = |id: u8| pairs.iter().any(|(there, _)| *there == id);
+        let complete = gone.ids().into_iter().all(named);
         (complete && next <= self.most).then_some(Places { places, next })
+    }
+
+    /// Ids that were one person's there, who had no slot, are one person's here.
+    fn link_as_there(&mut self, gone: &People, pairs: &[(u8, u8)]) {
+        let waits = |id: u8| {
+            let linked = gone.linked.iter().any(|(a, b)| *a == id || *b == id);
+            linked && !gone.who.contains_key(&id)
+        };
+        for (there, here) in pairs.iter().filter(|(id, _)| waits(*id)) {
+            let same = gone.same(*there);
+            let others = pairs.iter().filter(|(id, _)| same.contains(id));
+            self.linked.extend(others.map(|(_, other)| (*here, *other)));
+        }
+        for (here, _) in self.linked.clone() {
+            if let Some(slot) = self.who.get(&here).copied() {
+                let same = self.same(here);
+                for id in same {
+                    self.who.entry(id).or_insert(slot);
+                }
+            }
+        }
+    }
+
+    /// Whether nobody has two slots.
+    fn is_whole(&self) -> bool {
+        let slots = |id| -> BTreeSet<_> {
+            let same: Vec<u8> = self.same(id);
+            same.iter()
+                .filter_map(|id| self.who.get(id))
+                .copied()
+                .collect()
+        };
+        self.linked.iter().all(|(id, _)| slots(*id).len() <= 1)
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct People {
     /// Merged into the other population.
     pub(super) gone: bool,
     pub(super) who: BTreeMap<u8, usize>,
+    /// Ids that were said to be one person's.
+    pub(super) linked: BTreeSet<(u8, u8)>,
     pub(super) marked: BTreeSet<u8>,
     pub(super) next: usize,
     pub(super) dead: BTreeSet<usize>,
@@ -364,26 +366,22 @@ impl Oracle {
     }
 
     pub(super) fn rekey(&mut self, population: usize, pairs: &[(u8, u8)]) {
-        for (old, new) in pairs {
-            let people = &mut self.people[population];
-            match (people.who.get(old).copied(), people.who.get(new).copied()) {
-                (Some(a), Some(b)) if a != b => self.join(population, a.min(b), a.max(b)),
-                (Some(slot), None) => drop(people.who.insert(*new, slot)),
-                (None, Some(slot)) => drop(people.who.insert(*old, slot)),
-                _ => {}
+        self.people[population].linked.extend(pairs);
+        for (id, _) in pairs {
+            let same = self.people[population].same(*id);
+            let who = &self.people[population].who;
+            let slots: BTreeSet<usize> =
+                same.iter().filter_map(|id| who.get(id)).copied().collect();
+            let Some(keep) = slots.first().copied() else {
+                continue;
+            };
+            for gone in slots.into_iter().skip(1) {
+                self.join(population, keep, gone);
             }
+            let all = same.into_iter().map(|id| (id, keep));
+            self.people[population].who.extend(all);
         }
-        let people = &mut self.people[population];
-        for _ in 0..40 {
-            for (a, b) in pairs {
-                if people.marked.contains(a) || people.marked.contains(b) {
-                    people.marked.extend([*a, *b]);
-                }
-            }
-            for id in people.marked.clone() {
-                people.marked.extend(people.same(id));
-            }
-        }
+        self.people[population].spread_marks();
     }
 
     fn join(&mut self, population: usize, keep: usize, gone: usize) {
@@ -425,9 +423,11 @@ impl Oracle {
             } else if let Some(slot) = people.who.get(id) {
                 Some(*slot)
             } else if people.next < people.most {
-                people.who.insert(*id, people.next);
+                let slot = people.next;
+                let all = people.same(*id).into_iter().map(|id| (id, slot));
+                people.who.extend(all);
                 people.next += 1;
-                Some(people.next - 1)
+                Some(slot)
             } else {
                 return None;
             };
@@ -445,8 +445,34 @@ impl Oracle {
 impl People {
     /// Every id of the same person, and the id itself.
     pub(super) fn same(&self, id: u8) -> Vec<u8> {
-        let slot = self.who.get(&id);
-        let others = self.who.iter().filter(|(_, other)| Some(*other) == slot);
-        others.map(|(id, _)| *id).chain([id]).collect()
+        let mut same = BTreeSet::from([id]);
+        loop {
+            let mut more = same.clone();
+            for (a, b) in &self.linked {
+                if same.contains(a) || same.contains(b) {
+                    more.extend([*a, *b]);
+                }
+            }
+            let slots: BTreeSet<_> = same.iter().filter_map(|id| self.who.get(id)).collect();
+            let others = self.who.iter().filter(|(_, slot)| slots.contains(slot));
+            more.extend(others.map(|(id, _)| *id));
+            if more == same {
+                return same.into_iter().collect();
+            }
+            same = more;
+        }
+    }
+
+    /// Every id that was ever heard of.
+    pub(super) fn ids(&self) -> BTreeSet<u8> {
+        let linked = self.linked.iter().flat_map(|(a, b)| [*a, *b]);
+        let others = self.who.keys().chain(&self.marked).copied();
+        linked.chain(others).collect()
+    }
+
+    pub(super) fn spread_marks(&mut self) {
+        for id in self.marked.clone() {
+            self.marked.extend(self.same(id));
+        }
     }
 }
