@@ -20,6 +20,7 @@ mod cost;
 mod eval;
 mod person;
 mod print;
+mod width;
 
 use std::collections::BTreeSet;
 

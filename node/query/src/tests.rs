@@ -14,6 +14,7 @@ mod properties;
 mod reference;
 mod relations;
 mod rows;
+mod sizes;
 mod subjects;
 mod trees;
 
