@@ -289,6 +289,11 @@ impl PrivatePlan {
         self.most_rows
     }
 
+    #[cfg(test)]
+    pub(crate) fn row_work(&self) -> &RowWork {
+        &self.work
+    }
+
     /// The most rows that an expression is evaluated over at once.
     pub(crate) fn slice_rows(&self) -> usize {
         self.slice_rows

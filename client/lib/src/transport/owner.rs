@@ -188,6 +188,7 @@ fn added_from(answer: v1::AddDatasetResponse) -> Result<Added, InvalidWire> {
         subjects,
         rows_without_subject,
         rows_of_excluded,
+        rows_beyond,
     } = answer;
     Ok(Added {
         dataset: dataset_from(dataset.ok_or(InvalidWire::Missing("a dataset"))?)?,
@@ -195,6 +196,7 @@ fn added_from(answer: v1::AddDatasetResponse) -> Result<Added, InvalidWire> {
         subjects,
         rows_without_subject,
         rows_of_excluded,
+        rows_beyond,
     })
 }
 

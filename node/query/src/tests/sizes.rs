@@ -8,9 +8,9 @@ use obscura_model::schema::Description;
 use tempfile::TempDir;
 
 use super::plan_with;
-use crate::PrivateTable;
 use crate::fold::tally;
 use crate::ingest::{Secrets, read_rows, sort};
+use crate::{PrivatePlan, PrivateTable};
 
 /// The tables of a description, as a node keeps them.
 fn stored(description: &Description, folder: &Path) -> PrivateTable {
@@ -85,4 +85,102 @@ fn long_texts_are_evaluated_over_as_many_joined_rows_as_people_give() {
     let sums = tally(&plan, &rows).unwrap().sums();
     // Of 100 pairs of numbers from 0 to 9, 55 are not ascending.
     assert_eq!(sums[0], [55 * 5_500]);
+}
+
+const NOTES: &str = r#"
+name = "notes"
+title = "Notes"
+source = "notes.csv"
+subject = "id"
+subject_unit = "patient"
+most_rows_per_subject = 10
+subjects = [20, 50]
+delta = 1e-6
+
+[[column]]
+name = "note"
+type = "text"
+most_characters = 20
+meaning = "a note"
+bounds_from = "form"
+"#;
+
+/// Two people with ten rows each, and one with so many.
+fn with_many(description: &Description, many: usize, folder: &Path) -> crate::ingest::SortedTable {
+    let rows = (0..10).map(|x| format!("p1,a{x}\np2,a{x}\n"));
+    let rows = rows.chain((0..many).map(|x| format!("target,b{x}\n")));
+    let path = folder.join(description.source_file());
+    std::fs::write(&path, format!("id,note\n{}", rows.collect::<String>())).unwrap();
+    let mut map = BTreeMap::new();
+    let mut index = |hash: [u8; 16]| {
+        let next = map.len() as u32;
+        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
+    };
+    let secrets = Secrets {
+        subject: [1; 32],
+        rows: [2; 32],
+    };
+    sort(
+        read_rows(description, &path).unwrap(),
+        description,
+        &secrets,
+        &mut index,
+    )
+    .unwrap()
+}
+
+#[test]
+fn of_one_person_ten_times_as_many_rows_as_count_are_kept_and_the_rest_is_reported() {
+    let description = Description::from_toml(NOTES).unwrap();
+    let folder = TempDir::new().unwrap();
+    for (many, kept) in [(0, 0), (10, 10), (100, 100), (101, 100), (5_000, 100)] {
+        let sorted = with_many(&description, many, folder.path());
+        assert_eq!(sorted.rows(), 20 + kept, "{many} rows");
+        assert_eq!(sorted.rows_beyond(), many as u64 - kept, "{many} rows");
+    }
+}
+
+#[test]
+fn rows_that_are_kept_follow_from_the_rows_and_not_from_the_order_of_the_file() {
+    let description = Description::from_toml(NOTES).unwrap();
+    let folder = TempDir::new().unwrap();
+    let notes = |reversed: bool| {
+        let mut lines: Vec<String> = (0..300).map(|x| format!("target,b{x}\n")).collect();
+        if reversed {
+            lines.reverse();
+        }
+        let path = folder.path().join("notes.csv");
+        std::fs::write(&path, format!("id,note\n{}", lines.concat())).unwrap();
+        let table = stored(&description, folder.path());
+        let plan = plan_with(
+            "SELECT COUNT(*) AS n FROM notes WHERE note LIKE 'b1%'",
+            &description,
+        )
+        .unwrap();
+        (table.digest(), tally(&plan, &table.rows()).unwrap().sums())
+    };
+    assert_eq!(notes(false), notes(true));
+}
+
+#[test]
+fn texts_of_one_persons_rows_fit_an_array_however_many_rows_count() {
+    let text = NOTES.replace("= 10\nsub", "= 1000000\nsub");
+    let text = text.replace("most_characters = 20", "most_characters = 10000");
+    let description = Description::from_toml(&text).unwrap();
+    let folder = TempDir::new().unwrap();
+    let sorted = with_many(&description, 30_000, folder.path());
+    assert_eq!(sorted.rows(), 20 + (1 << 30) / 40_000);
+}
+
+#[test]
+fn the_slot_has_room_for_one_person_with_all_rows_that_are_kept() {
+    let slot = |subjects: u32| {
+        let text = NOTES.replace("[20, 50]", &format!("[1, {subjects}]"));
+        let description = Description::from_toml(&text).unwrap();
+        let plan: PrivatePlan = plan_with("SELECT COUNT(*) AS n FROM notes", &description).unwrap();
+        plan.row_work().rows
+    };
+    // Ten rows each in the table, and a hundred of one more.
+    assert_eq!(slot(50), 50 * 10 + 100);
+    assert_eq!(slot(1_000), 1_000 * 10 + 100);
 }
