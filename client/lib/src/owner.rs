@@ -44,6 +44,8 @@ pub struct Added {
     pub rows_without_subject: u64,
     /// Rows left out because their subject is excluded or erased.
     pub rows_of_excluded: u64,
+    /// Rows left out because one subject has many more than count at most.
+    pub rows_beyond: u64,
 }
 
 /// A limit to be set: a new signed promise.

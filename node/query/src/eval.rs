@@ -5,6 +5,7 @@
 //! -0.0 becomes 0.0, so that comparisons see one zero and no NaN.
 
 mod row;
+mod slices;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
@@ -15,6 +16,7 @@ use crate::batch::Batch;
 use crate::expr::Mask;
 use crate::plan::{KeyColumn, KeyKind, PrivatePlan, Quantity};
 pub(crate) use row::Row;
+pub(crate) use slices::Slices;
 
 /// Stored rows that do not have the form that their description promises. Says nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

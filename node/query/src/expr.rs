@@ -13,6 +13,7 @@ mod missing;
 mod pattern;
 mod print;
 mod text;
+mod width;
 mod words;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ pub(crate) use pattern::MOST_CHARACTERS as MOST_PATTERN_CHARACTERS;
 pub(crate) use pattern::{Pattern, PatternError, PatternKind};
 pub(crate) use print::{Printer, identifier, literal, output_name};
 pub(crate) use text::Text;
+pub(crate) use width::{width_of_any, width_of_bool, width_of_num};
 pub(crate) use words::{Words, join};
 
 /// An arithmetic operation between two neighbours of a chain.

@@ -278,6 +278,7 @@ pub(crate) fn walk<S: Sink>(
     let mut reader = Reader::new(source, plan.needs());
     let batch_rows = batch_rows.max(1);
     let chunk_rows = batch_rows.min(plan.relation().chunk_rows(plan.reads()));
+    let batch_rows = batch_rows.min(plan.slice_rows());
     for piece in pieces {
         let Some(from) = cuts.get(piece) else { break };
         let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));
@@ -288,7 +289,8 @@ pub(crate) fn walk<S: Sink>(
             if plan.counts_everybody() {
                 walk.waiting = source::subjects(&chunk).into();
             }
-            let rows = plan.relation().rows(&chunk, plan.reads())?;
+            let relation = plan.relation();
+            let rows = relation.rows(&chunk, plan.reads(), plan.slice_rows())?;
             for start in (0..rows.len()).step_by(batch_rows) {
                 walk.batch(&rows.slice(start, batch_rows.min(rows.len() - start)))?;
             }

@@ -17,7 +17,7 @@ use obscura_model::schema::{Description, Table};
 
 pub use error::{IngestError, Place};
 pub(crate) use sort::SortedPart;
-pub use sort::{Secrets, SortError, SortedTable, sort, subject_hash};
+pub use sort::{KEPT_TIMES, Secrets, SortError, SortedTable, sort, subject_hash};
 
 /// Rows as read, checked against the description, in the order of the file. Transient: ids are
 /// still ids here.

@@ -2,6 +2,7 @@
 //! much noise. Public, a function of text, description and accuracy.
 
 mod noise;
+mod slices;
 mod vectors;
 mod warnings;
 mod work;
@@ -74,6 +75,7 @@ pub struct PrivatePlan {
     reads: BTreeSet<usize>,
     needs: Needs,
     most_rows: u32,
+    slice_rows: usize,
     capacity: u64,
     work: RowWork,
     shape: Shape,
@@ -125,14 +127,14 @@ impl PrivatePlan {
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
         let work = work::of_rows(definition, &drawn.vectors, description, &canonical)?;
+        let scope = &definition.scope;
+        let keys = definition.keys.iter().filter_map(|k| key_column(k, scope));
+        let keys: Vec<KeyColumn> = keys.collect();
+        let slice_rows = slices::rows(definition, &drawn.vectors, &keys)?;
         let plan = Self {
             description: description.digest(),
             filter: definition.filter.clone(),
-            keys: definition
-                .keys
-                .iter()
-                .filter_map(|k| key_column(k, &definition.scope))
-                .collect(),
+            keys,
             found: found(&definition.keys),
             warnings: warnings::of(definition, &shape),
             relation: definition.relation.clone(),
@@ -140,6 +142,7 @@ impl PrivatePlan {
             vectors: drawn.vectors,
             reads: definition.columns(),
             most_rows,
+            slice_rows,
             capacity,
             work,
             canonical,
@@ -284,6 +287,16 @@ impl PrivatePlan {
 
     pub(crate) fn most_rows(&self) -> u32 {
         self.most_rows
+    }
+
+    #[cfg(test)]
+    pub(crate) fn row_work(&self) -> &RowWork {
+        &self.work
+    }
+
+    /// The most rows that an expression is evaluated over at once.
+    pub(crate) fn slice_rows(&self) -> usize {
+        self.slice_rows
     }
 }
 

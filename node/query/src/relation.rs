@@ -13,13 +13,15 @@
 //!   not cut, so that WHERE chooses among all of its rows.
 //!
 //! The worst case of the work is public: at most [`MOST_JOINED_ROWS`] rows of a subject from a
-//! join of two sides that both have several. Rows that are stored beyond the declared maximum are
-//! read and filtered, and cut before they meet another side with several.
+//! join of two sides that both have several. Rows that are stored beyond the declared maximum, at
+//! most [`KEPT_TIMES`](crate::ingest::KEPT_TIMES) times as many, are read and filtered, and cut
+//! before they meet another side with several.
 
 mod cost;
 mod eval;
 mod person;
 mod print;
+mod width;
 
 use std::collections::BTreeSet;
 

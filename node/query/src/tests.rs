@@ -15,6 +15,7 @@ mod properties;
 mod reference;
 mod relations;
 mod rows;
+mod sizes;
 mod spoken;
 mod subjects;
 mod trees;

@@ -39,6 +39,8 @@ pub struct Report {
     pub rows_without_subject: u64,
     /// Rows left out because their subject is excluded or erased.
     pub rows_of_excluded: u64,
+    /// Rows left out because one subject has many more than count at most.
+    pub rows_beyond: u64,
 }
 
 /// A dataset as the owner's message describes it.
@@ -94,12 +96,13 @@ pub fn add_dataset(
     let (read, rows_without_subject) = (raw.rows(), raw.rows_without_id());
     let sorted =
         ingest::sort(raw, &description, &keys, &mut |hash| begun.index(hash)).map_err(unsorted)?;
-    let rows = sorted.rows();
+    let (rows, rows_beyond) = (sorted.rows(), sorted.rows_beyond());
     let report = Report {
         rows,
         subjects: begun.subjects(),
         rows_without_subject,
-        rows_of_excluded: read.saturating_sub(rows),
+        rows_of_excluded: read.saturating_sub(rows).saturating_sub(rows_beyond),
+        rows_beyond,
     };
     std::fs::create_dir_all(&node.settings.datasets).map_err(Error::inside)?;
     let file = node

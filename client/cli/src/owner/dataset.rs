@@ -42,6 +42,7 @@ pub(super) async fn add(
         subjects,
         rows_without_subject,
         rows_of_excluded,
+        rows_beyond,
     } = &added;
     let text = format!(
         "Dataset {}, version {}, is registered.\n\n{}\nThese numbers come from your data: they \
@@ -59,6 +60,10 @@ pub(super) async fn add(
                 "Rows left out, of excluded or erased people",
                 rows_of_excluded.to_string()
             ),
+            (
+                "Rows left out as far too many of one subject",
+                rows_beyond.to_string()
+            ),
         ]),
         next(dataset)
     );
@@ -68,6 +73,7 @@ pub(super) async fn add(
         "subjects": subjects,
         "rows_without_subject": rows_without_subject,
         "rows_of_excluded": rows_of_excluded,
+        "rows_beyond": rows_beyond,
     });
     Ok(Report::new(text, view))
 }

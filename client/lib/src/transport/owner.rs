@@ -197,6 +197,7 @@ fn added_from(answer: v1::AddDatasetResponse) -> Result<Added, InvalidWire> {
         subjects,
         rows_without_subject,
         rows_of_excluded,
+        rows_beyond,
     } = answer;
     Ok(Added {
         dataset: dataset_from(dataset.ok_or(InvalidWire::Missing("a dataset"))?)?,
@@ -204,6 +205,7 @@ fn added_from(answer: v1::AddDatasetResponse) -> Result<Added, InvalidWire> {
         subjects,
         rows_without_subject,
         rows_of_excluded,
+        rows_beyond,
     })
 }
 

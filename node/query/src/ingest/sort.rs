@@ -13,6 +13,15 @@ use sha2::Sha256;
 use super::cell::normalised_id;
 use super::{RawColumn, RawPart, RawTable};
 
+/// Of one subject at most this many times `most_rows_per_subject` rows of a table are kept: WHERE
+/// may choose among more rows than count, and no subject may make the work on all rows longer than
+/// its public slot, which has room for one subject with as many.
+pub const KEPT_TIMES: u64 = 10;
+
+/// Nor are more rows kept of one subject than have so many bytes of any one text column, by its
+/// declared length: a join repeats a text on each row, and an array of texts can have 2^31.
+const KEPT_TEXT_BYTES: u64 = 1 << 30;
+
 /// The secrets of a population, never rotated. `subject` keys the hashes of ids, `rows` those of
 /// rows.
 pub struct Secrets {
@@ -56,6 +65,8 @@ pub struct SortedTable {
 pub(crate) struct SortedPart {
     subjects: Vec<u32>,
     columns: Vec<RawColumn>,
+    /// How many rows were left out because their subject has too many.
+    beyond: u64,
 }
 
 /// Private: shows nothing.
@@ -97,7 +108,8 @@ fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
 /// equal rows (8 bytes, little endian). A missing value is the byte 0; a number 1 and its 8 bytes
 /// (IEEE 754, little endian); a category 2, the length of its text in 4 bytes and the text; a
 /// boolean 3 and 0 or 1; a text 4, its length in 4 bytes and the text. In every table but the first
-/// the byte 5, the length of the table's name in 4 bytes and the name come before.
+/// the byte 5, the length of the table's name in 4 bytes and the name come before. Of each subject
+/// the first [`KEPT_TIMES`] times the declared most rows are kept, in this order.
 pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: RawTable,
     description: &Description,
@@ -117,12 +129,29 @@ pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
             } else {
                 prefix(table)
             };
-            sorted(part, table, &prefix, &subjects, secrets)
+            let most = most_kept(description, table);
+            sorted(part, table, &prefix, &subjects, secrets, most)
         });
     Ok(SortedTable {
         description: raw.description,
         parts: parts.collect(),
     })
+}
+
+/// The most rows of one subject that are kept of a table: from the description alone.
+fn most_kept(description: &Description, table: &Table) -> u64 {
+    let columns = description.tables().iter().flat_map(|t| &t.columns);
+    let bytes = columns.filter_map(|c| match &c.domain {
+        Domain::Text { most_characters } => Some(4 * u64::from(*most_characters)),
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Category { .. }
+        | Domain::Boolean
+        | Domain::Date { .. } => None,
+    });
+    let longest = bytes.max().unwrap_or(0).max(1);
+    let rows = KEPT_TIMES.saturating_mul(table.most_rows_per_subject.into());
+    rows.min(KEPT_TEXT_BYTES / longest).max(1)
 }
 
 /// Separates the hashes of a table from those of others.
@@ -140,6 +169,7 @@ fn sorted(
     prefix: &[u8],
     subjects: &[Option<u32>],
     secrets: &Secrets,
+    most: u64,
 ) -> SortedPart {
     let content: Vec<Vec<u8>> = (0..raw.ids.len())
         .map(|row| content(&raw.columns, table, row))
@@ -163,10 +193,18 @@ fn sorted(
         keyed_rows.push((subject, hash, row));
     }
     keyed_rows.sort_unstable();
+    let all = keyed_rows.len();
+    let mut counted: Option<(u32, u64)> = None;
+    keyed_rows.retain(|(subject, _, _)| {
+        let before = counted.filter(|(s, _)| s == subject).map_or(0, |(_, n)| n);
+        counted = Some((*subject, before + 1));
+        before < most
+    });
     let rows: Vec<usize> = keyed_rows.iter().map(|(_, _, row)| *row).collect();
     SortedPart {
         subjects: keyed_rows.iter().map(|(subject, _, _)| *subject).collect(),
         columns: raw.columns.iter().map(|c| c.take(&rows)).collect(),
+        beyond: (all - rows.len()) as u64,
     }
 }
 
@@ -292,6 +330,13 @@ impl SortedTable {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.parts.iter().map(|p| p.subjects.len() as u64).sum()
+    }
+
+    /// How many rows were left out because their subject has more than are kept. For the owner
+    /// only.
+    #[must_use]
+    pub fn rows_beyond(&self) -> u64 {
+        self.parts.iter().map(|p| p.beyond).sum()
     }
 
     pub(crate) fn description_digest(&self) -> Digest {

@@ -7,6 +7,7 @@ use obscura_privacy::RowWork;
 
 use super::{Quantity, Vector, needs};
 use crate::expr::{Mask, Num, Printer, cost_of_any, cost_of_bool, cost_of_num, cost_of_stored};
+use crate::ingest::KEPT_TIMES;
 use crate::limits;
 use crate::query::Definition;
 use crate::refusal::Refusal;
@@ -37,7 +38,8 @@ pub(super) fn of_rows(
     operators = operators.saturating_add(stored(definition, vectors, description));
     let of_one = rows_of_one(definition, vectors, description);
     Ok(RowWork {
-        rows: description.most_subjects().saturating_mul(of_one),
+        // Somebody may have more rows than count, and has to fit too.
+        rows: (description.most_subjects().saturating_add(KEPT_TIMES)).saturating_mul(of_one),
         most_of_one: scope.most_rows_per_subject(),
         operators,
     })

@@ -9,7 +9,7 @@ use arrow_buffer::BooleanBuffer;
 
 use super::{Item, Join, Person, Relation, Rows, Select, Value, number};
 use crate::batch::{Batch, missing};
-use crate::eval::{BadRows, Row, truth};
+use crate::eval::{BadRows, Slices};
 use crate::expr::{Any, Bool};
 use crate::scope::Scope;
 use crate::source::Chunk;
@@ -18,16 +18,22 @@ use crate::source::Chunk;
 const NONE: u32 = u32::MAX;
 
 impl Relation {
-    /// All rows of the subjects of a chunk, with these columns.
-    pub(crate) fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
+    /// All rows of the subjects of a chunk, with these columns. Expressions are evaluated over
+    /// `slice` rows at once: a join can have many more.
+    pub(crate) fn rows(
+        &self,
+        chunk: &Chunk,
+        wanted: &BTreeSet<usize>,
+        slice: usize,
+    ) -> Result<Batch, BadRows> {
         let all = self.with_conditions(wanted);
         let mut offset = self.first.scope.columns().len();
-        let mut rows = self.first.rows(chunk, &within(&all, 0, offset))?;
+        let mut rows = self.first.rows(chunk, &within(&all, 0, offset), slice)?;
         let mut scope = &self.first.scope;
         for join in &self.joins {
             let end = offset + join.item.scope.columns().len();
-            let other = join.item.rows(chunk, &within(&all, offset, end))?;
-            rows = join.rows(rows, scope, other)?;
+            let other = join.item.rows(chunk, &within(&all, offset, end), slice)?;
+            rows = join.rows(rows, scope, other, slice)?;
             (offset, scope) = (end, &join.scope);
         }
         Ok(rows.only(|column| wanted.contains(&column)))
@@ -40,13 +46,18 @@ fn within(all: &BTreeSet<usize>, start: usize, end: usize) -> BTreeSet<usize> {
 }
 
 impl Item {
-    fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
+    fn rows(
+        &self,
+        chunk: &Chunk,
+        wanted: &BTreeSet<usize>,
+        slice: usize,
+    ) -> Result<Batch, BadRows> {
         match &self.rows {
             Rows::Table(table) => Ok(match chunk.get(table) {
                 Some(batch) => batch.only(|column| wanted.contains(&column)),
                 None => nothing(&self.scope, wanted),
             }),
-            Rows::Select(select) => select.rows(chunk, wanted),
+            Rows::Select(select) => select.rows(chunk, wanted, slice),
         }
     }
 }
@@ -57,19 +68,24 @@ fn nothing(scope: &Scope, wanted: &BTreeSet<usize>) -> Batch {
 }
 
 impl Select {
-    fn rows(&self, chunk: &Chunk, wanted: &BTreeSet<usize>) -> Result<Batch, BadRows> {
-        let from = self.from.rows(chunk, &self.wanted(wanted))?;
-        let rows = filtered(from, self.filter.as_ref())?;
+    fn rows(
+        &self,
+        chunk: &Chunk,
+        wanted: &BTreeSet<usize>,
+        slice: usize,
+    ) -> Result<Batch, BadRows> {
+        let from = self.from.rows(chunk, &self.wanted(wanted), slice)?;
+        let rows = filtered(from, self.filter.as_ref(), slice)?;
         let rows = match &self.person {
             None => rows,
             Some(person) => {
                 let most = self.from.scope().most_rows_per_subject();
-                person.rows(&rows.cut(most)?)?
+                person.rows(&rows.cut(most)?, slice)?
             }
         };
         let outputs = self.outputs.iter().enumerate();
         let columns = outputs.map(|(o, output)| match wanted.contains(&o) {
-            true => value(&rows, &output.value).map(Some),
+            true => value(&rows, &output.value, slice).map(Some),
             false => Ok(None),
         });
         Ok(Batch {
@@ -80,32 +96,36 @@ impl Select {
 }
 
 impl Person {
-    fn rows(&self, rows: &Batch) -> Result<Batch, BadRows> {
+    fn rows(&self, rows: &Batch, slice: usize) -> Result<Batch, BadRows> {
         let starts = rows.starts();
         let subjects = starts.iter().filter_map(|s| rows.subjects.values().get(*s));
         let columns = self.aggregates.iter().zip(self.scope.columns());
-        let columns = columns.map(|(a, c)| a.values(rows, &starts, &c.domain).map(Some));
+        let columns = columns.map(|(a, c)| a.values(rows, &starts, &c.domain, slice).map(Some));
         let persons = Batch {
             subjects: subjects.copied().collect::<Vec<u32>>().into(),
             columns: columns.collect::<Result<_, _>>()?,
         };
-        filtered(persons, self.having.as_ref())
+        filtered(persons, self.having.as_ref(), slice)
     }
 }
 
-fn filtered(rows: Batch, condition: Option<&Bool>) -> Result<Batch, BadRows> {
+fn filtered(rows: Batch, condition: Option<&Bool>, slice: usize) -> Result<Batch, BadRows> {
     match condition {
         None => Ok(rows),
         Some(condition) => {
-            let matches = truth(&Row { batch: &rows }.bool(condition)?);
+            let matches = over(&rows, slice).matches(condition)?;
             rows.filtered(&matches)
         }
     }
 }
 
+fn over(batch: &Batch, rows: usize) -> Slices<'_> {
+    Slices { batch, rows }
+}
+
 /// A value for each row.
-fn value(rows: &Batch, value: &Value) -> Result<ArrayRef, BadRows> {
-    let row = Row { batch: rows };
+fn value(rows: &Batch, value: &Value, slice: usize) -> Result<ArrayRef, BadRows> {
+    let row = over(rows, slice);
     match value {
         Value::Column(column) => rows.column(*column).cloned(),
         Value::Computed(value) => match (number(value), value) {
@@ -118,7 +138,13 @@ fn value(rows: &Batch, value: &Value) -> Result<ArrayRef, BadRows> {
 }
 
 impl Join {
-    fn rows(&self, left: Batch, scope: &Scope, right: Batch) -> Result<Batch, BadRows> {
+    fn rows(
+        &self,
+        left: Batch,
+        scope: &Scope,
+        right: Batch,
+        slice: usize,
+    ) -> Result<Batch, BadRows> {
         let (most_left, most_right) = (
             scope.most_rows_per_subject(),
             self.item.scope.most_rows_per_subject(),
@@ -137,7 +163,7 @@ impl Join {
             return together(&left, &right, &self.item.scope, &pairs);
         };
         let matched = together(&left, &right, &self.item.scope, &pairs)?;
-        let matches = truth(&Row { batch: &matched }.bool(on)?);
+        let matches = over(&matched, slice).matches(on)?;
         if self.outer {
             let kept = with_unmatched(left.len(), &pairs, &matches);
             together(&left, &right, &self.item.scope, &kept)

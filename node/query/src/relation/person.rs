@@ -9,18 +9,23 @@ use obscura_model::schema::Domain;
 
 use super::{PersonAggregate, number};
 use crate::batch::Batch;
-use crate::eval::{BadRows, Row};
+use crate::eval::{BadRows, Slices};
 use crate::expr::Any;
 
 impl PersonAggregate {
-    /// One value for each run of rows between two neighbours of `starts`.
+    /// One value for each run of rows between two neighbours of `starts`. Expressions are evaluated
+    /// over `slice` rows at once.
     pub(super) fn values(
         &self,
         rows: &Batch,
         starts: &[usize],
         domain: &Domain,
+        slice: usize,
     ) -> Result<ArrayRef, BadRows> {
-        let row = Row { batch: rows };
+        let row = Slices {
+            batch: rows,
+            rows: slice,
+        };
         match self {
             PersonAggregate::Rows => Ok(counted(starts, |_| true)),
             PersonAggregate::Known(value) => {
@@ -101,7 +106,7 @@ fn folded(
 }
 
 /// Numbers as they are; categories as their declared positions.
-fn number_or_code(row: &Row<'_>, value: &Any) -> Result<Float64Array, BadRows> {
+fn number_or_code(row: &Slices<'_>, value: &Any) -> Result<Float64Array, BadRows> {
     match (number(value), value) {
         (Some(number), _) => row.num(number),
         (None, Any::Category(column)) => {
@@ -113,7 +118,7 @@ fn number_or_code(row: &Row<'_>, value: &Any) -> Result<Float64Array, BadRows> {
 }
 
 fn extreme(
-    row: &Row<'_>,
+    row: &Slices<'_>,
     value: &Any,
     starts: &[usize],
     pick: fn(f64, f64) -> f64,

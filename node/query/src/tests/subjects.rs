@@ -548,7 +548,7 @@ fn delivered(relation: &Relation, rows: &impl Source, chunk_rows: usize) -> Vec<
         let end = cuts.get(i + 1).map_or(1 << 32, |c| u64::from(*c));
         let mut piece = reader.piece(u64::from(*from), end).unwrap();
         while let Some(chunk) = piece.chunk(chunk_rows) {
-            let batch = relation.rows(&chunk, &all).unwrap();
+            let batch = relation.rows(&chunk, &all, chunk_rows).unwrap();
             let subjects = batch.subjects.values().iter().enumerate();
             found.extend(subjects.map(|(row, s)| (*s, fields(&batch, row, columns))));
         }

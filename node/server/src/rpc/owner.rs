@@ -124,6 +124,7 @@ impl Owner for Services {
                     subjects: report.subjects,
                     rows_without_subject: report.rows_without_subject,
                     rows_of_excluded: report.rows_of_excluded,
+                    rows_beyond: report.rows_beyond,
                 })
             },
         )
