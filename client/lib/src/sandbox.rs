@@ -409,6 +409,7 @@ mod tests {
         let mut preview = preview(5);
         assert_eq!(preview.margins(1)[0].like_a_study_of, None);
         preview.size = size(2000, 2000);
+        preview.shape.keys.clear();
         assert_eq!(preview.margins(1)[0].like_a_study_of, Some(1904));
         preview.shape.keys = vec![obscura_model::answer::Key {
             column: "sex".to_owned(),
@@ -485,7 +486,7 @@ mod tests {
         let tight = [account(400_000_000, 0), strict];
         assert!(says(&tight).unwrap().ends_with("it does not fit"));
         let little = Takes::of(Rho::from_nano(92_300), &[account(0, 0)]).unwrap();
-        let expected = "takes less than 1 % of this site's lifetime limit; 5016 more like it fit";
+        let expected = "takes less than 1 % of this site's lifetime limit; 5015 more like it fit";
         assert_eq!(little.sentence(), expected);
         let huge = Takes::of(Rho::from_nano(500_000_000), &[account(0, 0)]).unwrap();
         assert!(huge.sentence().ends_with("limit; it does not fit"));

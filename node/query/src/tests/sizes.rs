@@ -37,7 +37,7 @@ name = "four"
 title = "Four tables"
 subject = "id"
 subject_unit = "patient"
-subjects = [20, 100]
+subjects = [20, 55]
 delta = 1e-6
 "#
     .to_owned();

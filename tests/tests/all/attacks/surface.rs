@@ -552,7 +552,7 @@ async fn b38_what_is_missing_is_defined() {
                 2 * CENT,
             ),
             (
-                "SELECT COUNT(*) AS n FROM patients WHERE bmi = NULL",
+                "SELECT COUNT(*) AS n FROM patients WHERE bmi IS NOT DISTINCT FROM NULL",
                 2 * CENT,
             ),
             (
