@@ -2,6 +2,7 @@
 //! much noise. Public, a function of text, description and accuracy.
 
 mod noise;
+mod quantity;
 mod slices;
 mod vectors;
 mod warnings;
@@ -24,7 +25,8 @@ use crate::relation::Relation;
 use crate::scope::Scope;
 use crate::source::Needs;
 
-pub(crate) use vectors::{COUNT_SCALE, Quantity, Vector};
+pub(crate) use quantity::Quantity;
+pub(crate) use vectors::{COUNT_SCALE, Vector};
 
 /// What a signed request asks for besides its query and accuracy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -126,7 +128,8 @@ impl PrivatePlan {
         };
         let price = shape.price().map_err(|e| Refusal::new(e.to_string()))?;
         let canonical = query.canonical();
-        let work = work::of_rows(definition, &drawn.vectors, description, &canonical)?;
+        let needs = needs(definition, &drawn.vectors, description);
+        let work = work::of_rows(definition, &drawn.vectors, &needs, description, &canonical)?;
         let scope = &definition.scope;
         let keys = definition.keys.iter().filter_map(|k| key_column(k, scope));
         let keys: Vec<KeyColumn> = keys.collect();
@@ -138,7 +141,7 @@ impl PrivatePlan {
             found: found(&definition.keys),
             warnings: warnings::of(definition, &shape),
             relation: definition.relation.clone(),
-            needs: needs(definition, &drawn.vectors, description),
+            needs,
             vectors: drawn.vectors,
             reads: definition.columns(),
             most_rows,
@@ -194,12 +197,13 @@ impl PrivatePlan {
             );
         }
         let vectors = &self.shape.vectors;
-        let gate = self.shape.discovered().and_then(|d| vectors.get(d.gate));
+        let discovered = self.shape.discovered();
+        let gate = discovered.and_then(|d| vectors.get(d.gate));
         let grouped = vectors.iter().filter(|v| v.grouped);
         Ok(KeyWork {
             keys: self.capacity.saturating_mul(keys.per_person.into()),
             gate_sigma: gate.map_or(u64::MAX, |g| g.sigma),
-            label_bytes: 4 * u64::from(keys.characters),
+            label_bytes: discovered.map_or(u64::MAX, |d| d.label_bytes() as u64),
             numbers: grouped.map(|v| u64::from(v.parts)).sum(),
         })
     }

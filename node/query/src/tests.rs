@@ -17,6 +17,7 @@ mod relations;
 mod rows;
 mod sizes;
 mod spoken;
+mod stored;
 mod subjects;
 mod trees;
 

@@ -38,15 +38,6 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
     }
     let mut columns = BTreeSet::new();
     condition.columns(&mut columns);
-    let mut columns = columns.into_iter();
-    let (Some(column), None) = (columns.next(), columns.next()) else {
-        return None;
-    };
-    let Domain::Category { values, other: _ } = &scope.get(column)?.domain else {
-        return None;
-    };
-    let work = cost_of_bool(condition, scope).saturating_add(1);
-    let count = i32::try_from(values.len()).ok()?;
     let most = match condition {
         Bool::Matches {
             value: _,
@@ -54,13 +45,10 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
         } => MOST_PATTERN_WORK,
         _ => MOST_WORK,
     };
-    if work.saturating_mul(u64::try_from(count).ok()?) > most {
-        return None;
-    }
-    let batch = each(column, count, scope)?;
+    let (column, batch) = each(&columns, cost_of_bool(condition, scope), most, scope)?;
     let found = Row { batch: &batch }.bool(condition).ok()?;
     // A list is TRUE or FALSE for every label, and missing where the category is.
-    let last = values.len();
+    let last = found.len().checked_sub(1)?;
     if found.null_count() != 1 || found.is_valid(last) {
         return None;
     }
@@ -76,36 +64,39 @@ fn positions(condition: &Bool, scope: &Scope) -> Option<Bool> {
         })
 }
 
-/// Each of so many labels of a column once, and a missing value.
-fn each(column: usize, labels: i32, scope: &Scope) -> Option<Batch> {
-    let codes: Int32Array = (0..labels).map(Some).chain([None]).collect();
-    let rows = u32::try_from(labels).ok()?.checked_add(1)?;
+/// The one category among the columns, with each of its labels once and a missing value last.
+/// Nothing if it is not the only column, or if its labels together cost more than `most`.
+fn each(columns: &BTreeSet<usize>, cost: u64, most: u64, scope: &Scope) -> Option<(usize, Batch)> {
+    let mut columns = columns.iter();
+    let (Some(&column), None) = (columns.next(), columns.next()) else {
+        return None;
+    };
+    let Domain::Category { values, other: _ } = &scope.get(column)?.domain else {
+        return None;
+    };
+    let labels = u32::try_from(values.len()).ok()?;
+    if cost.saturating_add(1).saturating_mul(labels.into()) > most {
+        return None;
+    }
+    let codes: Int32Array = (0..i32::try_from(labels).ok()?)
+        .map(Some)
+        .chain([None])
+        .collect();
     let mut arrays: Vec<Option<ArrayRef>> = vec![None; scope.columns().len()];
     *arrays.get_mut(column)? = Some(Arc::new(codes));
-    Some(Batch {
-        subjects: UInt32Array::from_iter_values(0..rows),
+    let batch = Batch {
+        subjects: UInt32Array::from_iter_values(0..labels.checked_add(1)?),
         columns: arrays,
-    })
+    };
+    Some((column, batch))
 }
 
 /// A text made of one category as a key: found by evaluating it for each label.
 pub(super) fn made(value: Text, scope: &Scope) -> Option<KeyValue> {
     let mut columns = BTreeSet::new();
     value.columns(&mut columns);
-    let mut columns = columns.into_iter();
-    let (Some(column), None) = (columns.next(), columns.next()) else {
-        return None;
-    };
-    let Domain::Category { values, other: _ } = &scope.get(column)?.domain else {
-        return None;
-    };
-    let any = Any::Text(value.clone());
-    let work = cost_of_any(&any, scope).saturating_add(1);
-    let count = i32::try_from(values.len()).ok()?;
-    if work.saturating_mul(u64::try_from(count).ok()?) > MOST_WORK {
-        return None;
-    }
-    let batch = each(column, count, scope)?;
+    let cost = cost_of_any(&Any::Text(value.clone()), scope);
+    let (column, batch) = each(&columns, cost, MOST_WORK, scope)?;
     let found = Row { batch: &batch }.text(&value).ok()?;
     let texts: Vec<Option<String>> = found.iter().map(|t| t.map(str::to_owned)).collect();
     texts.iter().any(Option::is_some).then_some(KeyValue::Made {

@@ -235,8 +235,8 @@ impl Lowering<'_> {
                 // Lowered again for each arm, so that the count of nodes sees every copy.
                 Some(operand) => {
                     let equal = self.compare(Comparison::Equal, operand, condition)?;
-                    match equal {
-                        Any::Bool(b) => labels::decided(b, &self.scope),
+                    match self.decided(equal) {
+                        Any::Bool(condition) => condition,
                         _ => Bool::Null,
                     }
                 }

@@ -1,9 +1,11 @@
 //! How many rows expressions are evaluated over at once, from the plan and declared lengths alone.
 
-use super::{KeyColumn, KeyKind, Quantity, Vector};
-use crate::expr::{Mask, width_of_any, width_of_bool, width_of_num};
+use super::quantity::Evaluated;
+use super::{KeyColumn, KeyKind, Vector};
+use crate::expr::{width_of_any, width_of_bool, width_of_num};
 use crate::query::Definition;
 use crate::refusal::Refusal;
+use crate::scope::Scope;
 
 /// The most rows at once.
 const MOST_ROWS: u64 = 8192;
@@ -24,7 +26,7 @@ pub(super) fn rows(
         KeyKind::Category(_) | KeyKind::Integer(_, _) | KeyKind::Coded(_, _) => 0,
         KeyKind::Listed(value, _) => width_of_num(value, scope),
     });
-    let vectors = vectors.iter().map(|vector| of_vector(vector, definition));
+    let vectors = vectors.iter().map(|vector| of_vector(vector, scope));
     let widths = filter.chain(keys).chain(vectors);
     of_width(widths.fold(definition.relation.width(), u64::max))
 }
@@ -39,32 +41,13 @@ fn of_width(width: u64) -> Result<usize, Refusal> {
     }
 }
 
-fn of_vector(vector: &Vector, definition: &Definition) -> u64 {
-    let scope = &definition.scope;
-    match &vector.quantity {
-        Quantity::Rows(Mask::Expression(value)) => width_of_any(value, scope),
-        Quantity::Rows(Mask::Everything | Mask::Columns(_))
-        | Quantity::Subjects
-        | Quantity::Present(_)
-        | Quantity::Everybody => 0,
-        Quantity::Sum {
-            value,
-            low: _,
-            high: _,
-            middle: _,
-        }
-        | Quantity::Leaf {
-            value,
-            first_edge: _,
-            width: _,
-            leaves: _,
-            together: _,
-        } => width_of_num(value, scope),
-        Quantity::Cut(conditions) => {
-            let widths = conditions.iter().map(|c| width_of_bool(c, scope));
-            widths.fold(0, u64::max)
-        }
-    }
+fn of_vector(vector: &Vector, scope: &Scope) -> u64 {
+    let widths = vector.quantity.evaluated().into_iter().map(|e| match e {
+        Evaluated::Any(value) => width_of_any(value, scope),
+        Evaluated::Num(value) => width_of_num(value, scope),
+        Evaluated::Bool(value) => width_of_bool(value, scope),
+    });
+    widths.fold(0, u64::max)
 }
 
 #[cfg(test)]

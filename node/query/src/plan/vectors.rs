@@ -14,6 +14,7 @@ mod outputs;
 use obscura_model::answer::{Arrange, Disclosure, Output};
 
 use super::PlanOptions;
+use super::quantity::Quantity;
 use crate::expr::{Any, Arith, Bool, Comparison, Interval, Mask, Num, Printer, identifier};
 use crate::expr::{interval, known_from, mask};
 use crate::query::{Aggregate, Definition, KeyDefinition, Released};
@@ -36,38 +37,6 @@ const BOUND_BITS: i32 = 20;
 /// Bounds beyond 2 to the power of this (or steps below minus this) leave the range in which
 /// scaled sums are exact floats.
 const MOST_EXPONENT: i32 = 900;
-
-/// What a vector sums over the matching rows.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Quantity {
-    /// 1 for each row inside the mask.
-    Rows(Mask),
-    /// 1 in each cell in which the subject has a matching row.
-    Subjects,
-    /// Values, clamped, minus the middle.
-    Sum {
-        value: Num,
-        low: f64,
-        high: f64,
-        middle: f64,
-    },
-    /// 1 for each row with a value, in the part that the value's leaf belongs to: leaves of one
-    /// width from the first edge on, `together` of them in one part.
-    Leaf {
-        value: Num,
-        first_edge: f64,
-        width: f64,
-        leaves: u32,
-        together: u32,
-    },
-    /// 1 in each cell and category in which the subject has a matching row.
-    Present(usize),
-    /// 1 for each subject with any row at all, matching or not.
-    Everybody,
-    /// 1 for each subject that lost matching rows to the most rows that count, or has a row in
-    /// which one of these conditions is TRUE.
-    Cut(Vec<Bool>),
-}
 
 impl Vector {
     /// Whether it counts rows or subjects, rather than summing values.

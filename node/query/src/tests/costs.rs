@@ -1,9 +1,6 @@
 //! What the constants of slots stand for, measured on demand, in time on a processor:
 //! `cargo test -p obscura-query --lib costs -- --ignored --nocapture`.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, StringArray, UInt32Array};
@@ -13,13 +10,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
 use super::plan_with;
-use crate::PrivateTable;
+use super::stored::stored;
 use crate::batch::Batch;
 use crate::eval::Row;
 use crate::expr::{Any, Bool, Call, Num, Pattern, PatternKind, Printer, Text, cost_of_any};
 use crate::fold::{key_of, key_tally, tally};
 use crate::functions::{self, Function, Gives, Takes};
-use crate::ingest::{Secrets, read_rows, sort};
 use crate::limits;
 use crate::scope::Scope;
 
@@ -302,23 +298,6 @@ fn what_functions_take() {
     assert_eq!(beyond, [], "name, characters, price, measured");
 }
 
-fn store(description: &Description, csv: &Path) -> PrivateTable {
-    let parquet = csv.with_extension("parquet");
-    let raw = read_rows(description, csv).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let secrets = Secrets {
-        subject: [1; 32],
-        rows: [2; 32],
-    };
-    let sorted = sort(raw, description, &secrets, &mut index).unwrap();
-    PrivateTable::write(&sorted, description, &parquet).unwrap();
-    PrivateTable::open(&parquet, description).unwrap()
-}
-
 #[test]
 #[ignore = "measures"]
 fn what_folds_of_long_texts_take() {
@@ -343,7 +322,7 @@ fn what_folds_of_long_texts_take() {
             ));
         }
         std::fs::write(&csv, lines).unwrap();
-        let table = store(&description, &csv);
+        let table = stored(&description, folder.path());
         let counted = |what: String| format!("SELECT COUNT(*) AS n FROM notes WHERE {what}");
         for sql in [
             "SELECT note, COUNT(*) AS n FROM notes GROUP BY note".to_owned(),

@@ -7,8 +7,9 @@ use obscura_privacy::{Filter, Known, Mode, Permit, Sparse, Tally};
 use proptest::prelude::*;
 
 use super::relations::{CLINIC, clinic};
+use super::stored::{Indexes, stored, stored_with};
 use super::subjects::{
-    PersonRows, by_hand, in_stored_order, of_relation, people, random_query, store, stored, sums,
+    PersonRows, by_hand, in_stored_order, of_relation, people, random_query, store, sums,
     written_out,
 };
 use super::{delta, parse_with, plan_with, price};
@@ -135,10 +136,10 @@ proptest! {
         let plan = covering(&query(seed), &clinic());
         let folder = tempfile::tempdir().unwrap();
         // Everybody keeps the index that the first of these gives them.
-        let mut indices = BTreeMap::new();
+        let mut indices = Indexes::new();
         let mut world = |people: &BTreeMap<u32, PersonRows>, batch_rows| {
             written_out(people, 0, folder.path());
-            let table = stored(&clinic(), folder.path(), &mut indices);
+            let table = stored_with(&clinic(), folder.path(), &mut indices);
             visits(&plan, &table.rows(), batch_rows)
         };
         let before = world(&with, 8192);
@@ -196,7 +197,7 @@ fn large(folder: &std::path::Path) -> (Description, PrivateTable) {
     write("visits.csv", "person,day,cost,code,urgent", &visits);
     let drugs = lines(|p| p % 7 == 0 || *p > 49_000, |p| format!("P{p},1,10\n"));
     write("drugs.csv", "patient,day,dose", &drugs);
-    let table = stored(&description, folder, &mut BTreeMap::new());
+    let table = stored(&description, folder);
     (description, table)
 }
 

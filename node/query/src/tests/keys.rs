@@ -1,7 +1,6 @@
 //! Keys that nobody declared, from the text of the query to what is summed for each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 
 use obscura_model::schema::Description;
 use obscura_privacy::KeyTally;
@@ -10,9 +9,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use tempfile::TempDir;
 
+use super::stored::stored;
 use super::{delta, parse_with, plan_with, price};
 use crate::fold::key_tally;
-use crate::ingest::{Secrets, read_rows, sort};
 use crate::{PlanOptions, PrivatePlan, PrivateTable, Refusal, mock};
 
 pub(super) const CLINIC: &str = r#"
@@ -72,22 +71,9 @@ fn plan(sql: &str) -> Result<PrivatePlan, Refusal> {
 
 /// Lines of `id,reason,note,sex,cost`.
 fn store(lines: &[String], folder: &TempDir) -> PrivateTable {
-    let csv = folder.path().join("clinic.csv");
-    let parquet = folder.path().join("clinic.parquet");
-    std::fs::write(&csv, format!("id,reason,note,sex,cost\n{}", lines.concat())).unwrap();
-    let raw = read_rows(&clinic(), &csv).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let secrets = Secrets {
-        subject: [1; 32],
-        rows: [2; 32],
-    };
-    let sorted = sort(raw, &clinic(), &secrets, &mut index).unwrap();
-    PrivateTable::write(&sorted, &clinic(), &parquet).unwrap();
-    PrivateTable::open(&parquet, &clinic()).unwrap()
+    let csv = folder.path().join(clinic().source_file());
+    std::fs::write(csv, format!("id,reason,note,sex,cost\n{}", lines.concat())).unwrap();
+    stored(&clinic(), folder.path())
 }
 
 fn tally(plan: &PrivatePlan, lines: &[String]) -> KeyTally {

@@ -1,7 +1,5 @@
 //! Stored rows and mock rows on their way through the fold.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 
 use obscura_privacy::Tally;
@@ -10,33 +8,18 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use tempfile::TempDir;
 
+use super::stored::{STORED, stored};
 use super::{patients, plan, plan_with, visits};
 use crate::fold::{FoldError, pieces, walk};
-use crate::ingest::{Secrets, read_rows, sort};
 use crate::source::Source;
 use crate::{PrivatePlan, PrivateTable, TableError, mock};
 
 const HEAD: &str = "subject_id,age,sex,region,bmi,income,smoker,year,ward\n";
 
 fn store(lines: &[String], folder: &TempDir) -> PrivateTable {
-    let (csv, parquet) = (folder.path().join("v.csv"), folder.path().join("v.parquet"));
-    std::fs::write(&csv, format!("{HEAD}{}", lines.concat())).unwrap();
-    let description = visits();
-    let raw = read_rows(&description, &csv).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let secrets = Secrets {
-        subject: [1; 32],
-        rows: [2; 32],
-    };
-    let sorted = sort(raw, &description, &secrets, &mut index).unwrap();
-    let digest = PrivateTable::write(&sorted, &description, &parquet).unwrap();
-    let table = PrivateTable::open(&parquet, &description).unwrap();
-    assert_eq!(table.digest(), digest);
-    table
+    let csv = folder.path().join(visits().source_file());
+    std::fs::write(csv, format!("{HEAD}{}", lines.concat())).unwrap();
+    stored(&visits(), folder.path())
 }
 
 fn sums(plan: &PrivatePlan, source: &impl Source, batch: usize) -> Vec<Vec<i64>> {
@@ -97,7 +80,7 @@ fn a_damaged_store_is_found_before_it_is_used() {
         .map(|i| format!("s{i},{i},F,N,20,1,yes,1990,plain\n"))
         .collect();
     let table = store(&lines, &folder);
-    let path = folder.path().join("v.parquet");
+    let path = folder.path().join(STORED);
     let bytes = std::fs::read(&path).unwrap();
     let plan = plan_with(QUERY, &visits()).unwrap();
     let mut damaged = bytes.clone();

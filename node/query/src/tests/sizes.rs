@@ -1,34 +1,15 @@
 //! Claims about sizes that rows could reach and that no answer may depend on.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 
 use obscura_model::schema::Description;
 use tempfile::TempDir;
 
 use super::plan_with;
+use super::stored::{Indexes, sorted, stored};
+use crate::PrivatePlan;
 use crate::fold::tally;
-use crate::ingest::{Secrets, read_rows, sort};
-use crate::{PrivatePlan, PrivateTable};
-
-/// The tables of a description, as a node keeps them.
-fn stored(description: &Description, folder: &Path) -> PrivateTable {
-    let parquet = folder.join("stored.parquet");
-    let raw = read_rows(description, &folder.join(description.source_file())).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let secrets = Secrets {
-        subject: [1; 32],
-        rows: [2; 32],
-    };
-    let sorted = sort(raw, description, &secrets, &mut index).unwrap();
-    PrivateTable::write(&sorted, description, &parquet).unwrap();
-    PrivateTable::open(&parquet, description).unwrap()
-}
+use crate::ingest::SortedTable;
 
 /// Four tables of ten rows each for one person.
 fn four() -> Description {
@@ -106,27 +87,12 @@ bounds_from = "form"
 "#;
 
 /// Two people with ten rows each, and one with so many.
-fn with_many(description: &Description, many: usize, folder: &Path) -> crate::ingest::SortedTable {
+fn with_many(description: &Description, many: usize, folder: &Path) -> SortedTable {
     let rows = (0..10).map(|x| format!("p1,a{x}\np2,a{x}\n"));
     let rows = rows.chain((0..many).map(|x| format!("target,b{x}\n")));
     let path = folder.join(description.source_file());
     std::fs::write(&path, format!("id,note\n{}", rows.collect::<String>())).unwrap();
-    let mut map = BTreeMap::new();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let secrets = Secrets {
-        subject: [1; 32],
-        rows: [2; 32],
-    };
-    sort(
-        read_rows(description, &path).unwrap(),
-        description,
-        &secrets,
-        &mut index,
-    )
-    .unwrap()
+    sorted(description, folder, &mut Indexes::new())
 }
 
 #[test]

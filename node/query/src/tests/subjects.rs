@@ -1,7 +1,6 @@
 //! Relations against plain loops over people and rows, on random tables and random trees.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 
 use arrow_array::Array;
@@ -17,11 +16,11 @@ use sha2::Sha256;
 
 use super::reference::{self, Field};
 use super::relations::clinic;
+use super::stored::{SECRETS, STORED, stored};
 use super::{parse_with, plan_with};
 use crate::batch::Batch;
 use crate::expr::{Any, Bool};
 use crate::fold::{FoldError, pieces, walk};
-use crate::ingest::{Secrets, read_rows, sort};
 use crate::plan::{KeyKind, Quantity};
 use crate::relation::{Item, PersonAggregate, Relation, Rows, Select, Value};
 use crate::source::{Reader, Source, cuts};
@@ -30,11 +29,6 @@ use crate::{PrivatePlan, PrivateTable, TableError, mock};
 pub(super) type Row = Vec<Field>;
 /// By table, then by row.
 pub(super) type PersonRows = Vec<Vec<Row>>;
-
-pub(super) const SECRETS: Secrets = Secrets {
-    subject: [5; 32],
-    rows: [6; 32],
-};
 
 // ---- random tables
 
@@ -101,27 +95,7 @@ fn written(table: &Table, person: u32, row: &Row) -> String {
 pub(super) fn store(people: &BTreeMap<u32, PersonRows>, order: u64, folder: &Path) -> PrivateTable {
     let description = clinic();
     written_out(people, order, folder);
-    let mut map = BTreeMap::new();
-    stored(&description, folder, &mut map)
-}
-
-/// Reads the tables in the folder and stores them. The map knows who has which index.
-pub(super) fn stored(
-    description: &Description,
-    folder: &Path,
-    map: &mut BTreeMap<[u8; 16], u32>,
-) -> PrivateTable {
-    let raw = read_rows(description, &folder.join("people.csv")).unwrap();
-    let mut index = |hash: [u8; 16]| {
-        let next = map.len() as u32;
-        Ok::<u32, Infallible>(*map.entry(hash).or_insert(next))
-    };
-    let sorted = sort(raw, description, &SECRETS, &mut index).unwrap();
-    let path = folder.join("d-1.parquet");
-    let digest = PrivateTable::write(&sorted, description, &path).unwrap();
-    let table = PrivateTable::open(&path, description).unwrap();
-    assert_eq!(table.digest(), digest);
-    table
+    stored(&description, folder)
 }
 
 /// Writes the tables as an owner has them.
@@ -668,7 +642,7 @@ fn mock_subjects_may_have_no_row_in_other_tables() {
 fn a_version_is_all_of_its_tables_together() {
     let folder = tempfile::tempdir().unwrap();
     let table = store(&people(8), 0, folder.path());
-    let main = folder.path().join("d-1.parquet");
+    let main = folder.path().join(STORED);
     let other = folder.path().join("d-1-1.parquet");
     assert!(main.exists() && other.exists() && folder.path().join("d-1-2.parquet").exists());
     let bytes = std::fs::read(&other).unwrap();
@@ -720,7 +694,7 @@ fn groups_of_several_tables_are_cut_into_the_same_pieces() {
     write("people.csv", "person,age,region,entry", &people);
     write("visits.csv", "person,day,cost,code,urgent", &visits);
     write("drugs.csv", "patient,day,dose", "");
-    let rows = stored(&description, folder.path(), &mut BTreeMap::new()).rows();
+    let rows = stored(&description, folder.path()).rows();
     assert!(rows.spans(1).len() > 1 && rows.spans(0).len() == 1);
     let both = (0..50_000).filter(|p| p % 10 != 0 && p % 7 != 0).count() as i64;
     let neither = (0..50_000).filter(|p| p % 10 != 0 && p % 7 == 0).count() as i64;
