@@ -314,7 +314,7 @@ mod tests {
             "no statement: too much noise",
             "2 of 3 institutions are in it: basel, cadiz; not in it: delft (declined)",
             "22 % of its lifetime limit",
-            "see --details",
+            "a limit not known here; --details shows rho",
             "Once released, this exposure is permanent.",
             "Nobody was left out",
             "coverage (people): 5912 ± 61, of the release as a whole",
