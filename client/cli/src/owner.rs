@@ -99,7 +99,7 @@ pub(crate) enum Owner {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dataset {
-    /// Register the dataset that a description file describes; its data file is in the node's
+    /// Register the dataset that a description file describes; its files are in the node's
     /// import folder.
     Add {
         /// The description file.

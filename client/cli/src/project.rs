@@ -7,7 +7,7 @@ use obscura_client::model::ids::{GrantId, KeyId, ProjectName};
 use obscura_client::{AtSite, Grant, GrantState, Project as There};
 use serde_json::{Value, json};
 
-use crate::output::tables::{table, wrapped};
+use crate::output::tables::{pairs, table, wrapped};
 use crate::output::{Report, progress, views, words};
 use crate::session::Session;
 
@@ -124,41 +124,41 @@ pub(crate) fn view(project: &There) -> Value {
 pub(crate) async fn grants(session: &Session) -> anyhow::Result<Report> {
     let client = session.client().await?;
     let sites = progress("asking every institution", client.grants()).await;
-    let mut rows = Vec::new();
+    let mut given = Vec::new();
     for site in &sites {
+        let name = site.name().as_str();
         match &site.outcome {
-            Err(error) => rows.push(vec![site.name().to_string(), error.reason()]),
-            Ok(grants) => rows.extend(grants.iter().map(|grant| {
-                let mut row = vec![site.name().to_string()];
-                row.extend(grant_line(grant, session.details));
-                row
-            })),
+            Err(error) => given.push(wrapped(&format!("{name}: {}", error.reason()), 0) + "\n"),
+            Ok(grants) => given.extend(grants.iter().map(|g| one_of(name, g, session.details))),
         }
     }
     let view = json!({ "institutions": views::sites(&sites, "grants", |grants| {
         grants.iter().map(grant_view).collect()
     }) });
-    if rows.is_empty() {
+    if given.is_empty() {
         let text = "No institution gave you a standing grant.\n".to_owned();
         return Ok(Report::new(text, view));
     }
-    let mut header = vec!["Institution"];
-    header.extend(GRANT);
-    let text = format!(
-        "{}Ask with `obscura release ask`: it is answered at once and adds to exposure like any \
-         release.\n",
-        table(&header, rows, &[])
-    );
+    let ask = "Ask with `obscura release ask`: it is answered at once and adds to exposure like any \
+               release.";
+    let text = format!("{}\n{}\n", given.join("\n"), wrapped(ask, 0));
     Ok(Report::new(text, view))
 }
 
-/// The heads of [`grant_line`]'s columns.
-pub(crate) const GRANT: [&str; 6] = ["Grant", "Dataset", "Columns", "State", "Made", "Allows"];
+/// A grant among several, under the name of whoever gave it or has it. No table: names, columns and
+/// an id stand in one piece in every terminal.
+pub(crate) fn one_of(name: &str, grant: &Grant, details: bool) -> String {
+    let facts = pairs(&grant_facts(grant, details));
+    let lines = facts.lines().map(|line| format!("  {line}\n"));
+    format!("{name}\n{}", lines.collect::<String>())
+}
 
-pub(crate) fn grant_line(grant: &Grant, details: bool) -> Vec<String> {
+/// What a grant is, by name.
+pub(crate) fn grant_facts(grant: &Grant, details: bool) -> Vec<(&'static str, String)> {
     let (releases, rho) = grant.allows();
     let percent = words::percent(grant.taken, grant.most);
-    let mut made = format!("{} releases, {percent} % of its total", grant.begun);
+    let plural = if grant.begun == 1 { "" } else { "s" };
+    let mut made = format!("{} release{plural}, {percent} % of its total", grant.begun);
     let mut allows = match grant.state {
         GrantState::InForce => format!("{releases} more until {}", grant.expires.date()),
         _ => "nothing more".to_owned(),
@@ -172,12 +172,12 @@ pub(crate) fn grant_line(grant: &Grant, details: bool) -> Vec<String> {
         allows.push_str(&format!(" (rho {rho})"));
     }
     vec![
-        grant.id.to_string(),
-        grant.dataset.to_string(),
-        grant.columns.join(", "),
-        grant.state.in_words().to_owned(),
-        made,
-        allows,
+        ("Grant", grant.id.to_string()),
+        ("State", grant.state.in_words().to_owned()),
+        ("Dataset", grant.dataset.to_string()),
+        ("Columns", grant.columns.join(", ")),
+        ("Made", made),
+        ("Allows", allows),
     ]
 }
 
@@ -211,9 +211,8 @@ mod tests {
     use obscura_client::model::exposure::Rho;
     use obscura_client::model::ids::UnixMillis;
 
-    #[test]
-    fn a_grant_that_was_taken_back_allows_nothing_more() {
-        let mut grant = Grant {
+    fn grant() -> Grant {
+        Grant {
             id: GrantId::from_parts(1, [1; 10]),
             project: ProjectName::new("p").unwrap(),
             scientist: KeyId::new([1; 32]),
@@ -229,10 +228,38 @@ mod tests {
             expires: UnixMillis(0),
             reason: String::new(),
             state: GrantState::InForce,
-        };
-        assert!(grant_line(&grant, false)[5].starts_with("499 more until"));
+        }
+    }
+
+    #[test]
+    fn names_and_ids_of_grants_stay_whole_and_lines_fit_a_hundred_columns() {
+        let mut grant = grant();
+        grant.dataset = "national-register-of-hospital-stays".parse().unwrap();
+        let column = |i: usize| format!("a_column_with_a_rather_long_name_{i}");
+        grant.columns = (0..9).map(column).collect();
+        for details in [false, true] {
+            let text = one_of("university-hospital-of-the-north", &grant, details);
+            assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+            let words: Vec<_> = text
+                .split_whitespace()
+                .map(|w| w.trim_matches(','))
+                .collect();
+            let named = grant.columns.iter().map(String::as_str);
+            let id = grant.id.to_string();
+            for whole in named.chain([grant.dataset.as_str(), id.as_str()]) {
+                assert!(words.contains(&whole), "{whole}\n{text}");
+            }
+            assert!(text.starts_with("university-hospital-of-the-north\n  Grant "));
+        }
+    }
+
+    #[test]
+    fn a_grant_that_was_taken_back_allows_nothing_more() {
+        let mut grant = grant();
+        let allows = |grant: &Grant| grant_facts(grant, false)[5].1.clone();
+        assert!(allows(&grant).starts_with("499 more until"));
         grant.state = GrantState::Revoked;
-        assert_eq!(grant_line(&grant, false)[5], "nothing more");
+        assert_eq!(allows(&grant), "nothing more");
         assert_eq!(grant.allows(), (0, Rho::ZERO));
         assert_eq!(grant_view(&grant)["allows_releases"], 0);
     }

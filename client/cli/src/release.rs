@@ -286,12 +286,13 @@ pub(crate) fn combine(session: &Session, args: &Combine) -> anyhow::Result<Repor
     if groups.is_empty() {
         bail!("there is no release file to combine: fetch some with `obscura release`");
     }
-    let beside = notes::folder(&args.from);
-    let out = args.out.clone().unwrap_or_else(|| beside.clone());
+    let beside = notes::folders(&args.from);
+    let first = || beside.first().cloned().unwrap_or_default();
+    let out = args.out.clone().unwrap_or_else(first);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let (mut text, mut documents) = (String::new(), Vec::new());
     for (name, releases) in groups {
-        let notes = Notes::load(&beside, &name)?;
+        let notes = Notes::of(&beside, &name)?;
         let answer = add_up(&releases).with_context(|| format!("release {name}"))?;
         let answer = match &notes {
             Some(notes) if notes.is_about(&answer) => answer.without(notes.not_included()),
@@ -308,8 +309,8 @@ pub(crate) fn combine(session: &Session, args: &Combine) -> anyhow::Result<Repor
 }
 
 fn title(notes: Option<&Notes>, answer: &CombinedAnswer) -> String {
-    match notes {
-        Some(notes) => format!("{}: {}", notes.title(), answer.release),
+    match notes.and_then(Notes::title) {
+        Some(title) => format!("{title}: {}", answer.release),
         None => answer.release.to_string(),
     }
 }

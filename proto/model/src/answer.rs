@@ -206,12 +206,17 @@ impl Shape {
 
 /// A released value with its noise margin: 95 of 100 answers land within `margin` of the answer
 /// without added noise. Sampling, clipping and truncation are not in it.
+///
+/// A lower bound is read otherwise: in 95 of 100 answers the answer without noise is at least
+/// `value`, and it is never more than `value + margin`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The value; not a number where there is none (a division by zero, a suppressed cell).
     pub value: f64,
     /// The 95 % noise margin; infinite where the noisy values allow no statement.
     pub margin: f64,
+    /// Whether the value is a lower bound: a number of categories alone.
+    pub lower_bound: bool,
 }
 
 impl Estimate {
@@ -219,7 +224,18 @@ impl Estimate {
     pub const MISSING: Estimate = Estimate {
         value: f64::NAN,
         margin: f64::INFINITY,
+        lower_bound: false,
     };
+
+    /// A value that may be off to either side.
+    #[must_use]
+    pub const fn within(value: f64, margin: f64) -> Self {
+        Self {
+            value,
+            margin,
+            lower_bound: false,
+        }
+    }
 
     /// Whether there is a value.
     #[must_use]
@@ -245,6 +261,8 @@ pub struct Answer {
     counts: Vec<bool>,
     /// By cell: places for keys that only others found. Empty but while combining.
     absent: Vec<bool>,
+    /// Whether the numbers are sums of invented rows, as they were before noise.
+    noiseless: bool,
 }
 
 /// Numbers that do not fit their shape.
@@ -295,7 +313,24 @@ impl Answer {
             suppressed,
             counts,
             absent: Vec::new(),
+            noiseless: false,
         })
+    }
+
+    /// Says that these are the numbers before noise, which only invented rows have outside a node:
+    /// then its values are what the rows say, and do not depend on the noise of the shape. Its
+    /// margins are still those that the noise would give.
+    #[must_use]
+    pub fn without_noise(self) -> Self {
+        Self {
+            noiseless: true,
+            ..self
+        }
+    }
+
+    /// See [`Answer::without_noise`].
+    pub(crate) fn is_noiseless(&self) -> bool {
+        self.noiseless
     }
 
     /// What the numbers mean.

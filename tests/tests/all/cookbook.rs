@@ -21,7 +21,7 @@ use obscura_model::text::SqlText;
 use obscura_privacy::{Filter, Known, Mode, Permit, mock_noise};
 use obscura_query::ingest::{Secrets, read_rows, sort};
 use obscura_query::{
-    Contributions, PlanOptions, PrivatePlan, PrivateTable, Refusal, ValidatedQuery,
+    Contributions, PlanOptions, PrivatePlan, PrivateTable, Refusal, ValidatedQuery, mock,
 };
 use obscura_tests::cluster::{Cluster, ask, release_name};
 use obscura_tests::data::visits;
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 use people::Person;
 use truth::Expected;
 
-const DESCRIPTION: &str = include_str!("cookbook/cohort.toml");
+const DESCRIPTION: &str = include_str!("../../../deploy/cohort/dataset.toml");
 
 /// The page, read when the tests run.
 static PAGE: LazyLock<String> = LazyLock::new(|| {
@@ -313,6 +313,29 @@ fn the_standardised_rates_on_the_page_follow_from_the_answer_and_hold_the_truth(
     assert!(PAGE.contains(&format!("```text\n{text}```")), "{text}");
 }
 
+/// The page tells strangers how to practise on it.
+#[test]
+fn every_pattern_runs_on_practice_data_and_the_sample_rows_are_read() {
+    let rows = mock::rows(&description(), 1);
+    for pattern in patterns() {
+        let plan = plan(&pattern.sql, pattern.accuracy).unwrap();
+        let mut noise = ChaCha20Rng::seed_from_u64(1);
+        let answer = mock::run(&plan, &rows, &mut noise).unwrap().exact;
+        let shape = answer.shape();
+        let cells = (0..shape.cells()).flat_map(|c| (0..shape.outputs.len()).map(move |o| (o, c)));
+        let some = cells.filter(|(o, c)| answer.estimate(*o, *c).unwrap().value > 0.0);
+        assert!(some.count() > 0, "pattern {}", pattern.number);
+    }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/cohort");
+    let raw = read_rows(&description(), &sample.join("people.csv")).unwrap();
+    let mut index = |_: [u8; 16]| Ok::<u32, Infallible>(0);
+    let secrets = Secrets {
+        subject: [1; 32],
+        rows: [2; 32],
+    };
+    sort(raw, &description(), &secrets, &mut index).unwrap();
+}
+
 /// How many times as wide the noise of `sum` becomes if the query is written as `other`.
 fn times_the_noise(number: usize, sum: usize, other: &str) -> f64 {
     let Pattern { sql, accuracy, .. } = pattern(number);
@@ -341,7 +364,7 @@ fn what_the_page_says_about_prices_is_so() {
 /// Two of the patterns through gateway and node, with real noise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_patterns_over_the_network_are_within_six_margins_of_the_truth() {
-    // Datasets of one population are declared with one size.
+    // Datasets of one population are declared with one size, and share its limit.
     let mut beside = visits(50, 2, 1);
     beside.description = beside.description.replace("[1, 50]", "[1, 20000]");
     let mut cluster = Cluster::builder().site(beside).build().await.unwrap();
@@ -350,7 +373,8 @@ async fn two_patterns_over_the_network_are_within_six_margins_of_the_truth() {
         std::fs::write(site.folder.join("import").join(name), text).unwrap();
     }
     let owner = site.owner_client().await.unwrap();
-    let added = owner.add_dataset(DESCRIPTION).await.unwrap();
+    let description = DESCRIPTION.replace("population = \"cohort\"\n", "");
+    let added = owner.add_dataset(&description).await.unwrap();
     assert_eq!(added.dataset.version, 1);
     site.dataset.name = "cohort".to_owned();
 

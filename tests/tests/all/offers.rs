@@ -264,26 +264,14 @@ async fn a_new_version_makes_it_a_new_question_and_grants_offer_too() {
         .await
         .unwrap();
     let made = ada.release(&study, &site, &n, 1).await.unwrap();
-    let grant = NewGrant {
-        id: owner.new_grant_id().unwrap(),
-        project: ProjectName::new("ada").unwrap(),
-        scientist: ada.me().key,
-        dataset: DatasetName::new("visits").unwrap(),
-        columns: vec!["grp".to_owned()],
-        epsilon: 2.0,
-        delta_keys: None,
-        releases: 5,
-        until: UnixMillis(cluster.clock.today().0 + 86_400_000).date(),
-        reason: "monitoring".to_owned(),
-    };
-    owner.give_grant(&grant).await.unwrap();
+    let grant = granted(&cluster, &ada).await;
     let question = Question::new(
         DatasetName::new("visits").unwrap(),
         SqlText::new(VISITS).unwrap(),
         AccuracyRequest::whole(Accuracy::Price(Rho::from_nano(PRICE))).unwrap(),
     );
     let meter = cluster.sites[0].meter().unwrap();
-    let offered = ada.ask(&site, grant.id, &question, false).await.unwrap();
+    let offered = ada.ask(&site, grant, &question, false).await.unwrap();
     assert!(offered.is_earlier());
     assert_eq!(offered.signed(), made.signed());
     assert_eq!(cluster.sites[0].meter().unwrap(), meter);
@@ -292,7 +280,7 @@ async fn a_new_version_makes_it_a_new_question_and_grants_offer_too() {
         .add_dataset(&cluster.sites[0].dataset.description)
         .await
         .unwrap();
-    let fresh = ada.ask(&site, grant.id, &question, false).await.unwrap();
+    let fresh = ada.ask(&site, grant, &question, false).await.unwrap();
     assert!(!fresh.is_earlier());
     assert_eq!(fresh.release().dataset_version, 2);
     // The study is about the old version still, and its answer is known there.

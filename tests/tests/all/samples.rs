@@ -1,5 +1,6 @@
 //! Every sample file that people copy is one that the programs read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use obscura_client::model::study::{Institution, StudyFile};
@@ -7,6 +8,7 @@ use obscura_model::identity::{Role, SigningKey};
 use obscura_model::ids::PartyName;
 use obscura_model::schema::Description;
 use obscura_tests::clock::TestClock;
+use obscura_tests::data::demo_site;
 use obscura_tests::people::Consortium;
 
 use crate::source::texts;
@@ -101,6 +103,19 @@ fn every_sample_file_is_read_by_its_program() {
         read += 1;
     }
     assert!(read >= 1, "the samples have moved");
+}
+
+#[test]
+fn the_demo_declares_a_size_that_every_site_has_and_that_previews_can_compare_with() {
+    for site in (1..=6).map(|number| demo_site(number).unwrap()) {
+        let description = Description::from_toml(&site.description).unwrap();
+        let rows = site.csv.lines().skip(1);
+        let people: BTreeSet<_> = rows.filter_map(|line| line.split(',').next()).collect();
+        let (fewest, most) = (description.fewest_subjects(), description.most_subjects());
+        assert!((fewest..=most).contains(&(people.len() as u64)));
+        // Wider, and a preview could not say what size of study an answer is as good as.
+        assert!(most <= 2 * fewest);
+    }
 }
 
 #[test]

@@ -182,10 +182,7 @@ mod tests {
 
     #[test]
     fn a_figure_one_margin_off_says_so() {
-        let released = Estimate {
-            value: 2.5,
-            margin: 0.25,
-        };
+        let released = Estimate::within(2.5, 0.25);
         let pair = Pair {
             exact: 2.25,
             released,

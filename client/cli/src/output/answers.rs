@@ -237,7 +237,7 @@ mod tests {
     fn answer() -> CombinedAnswer {
         let row = |label: &str, value, margin| CombinedRow {
             labels: vec![label.to_owned()],
-            estimates: vec![Estimate { value, margin }],
+            estimates: vec![Estimate::within(value, margin)],
             not_in: vec![],
         };
         let included = |name: &str| Included {
@@ -263,10 +263,7 @@ mod tests {
                 whole: vec![Whole {
                     name: "coverage".to_owned(),
                     unit: "people".to_owned(),
-                    estimate: Estimate {
-                        value: 5912.0,
-                        margin: 61.0,
-                    },
+                    estimate: Estimate::within(5912.0, 61.0),
                 }],
                 rows: vec![
                     row("free", 2.731_4, 0.041_2),
@@ -317,7 +314,7 @@ mod tests {
             "no statement: too much noise",
             "2 of 3 institutions are in it: basel, cadiz; not in it: delft (declined)",
             "22 % of its lifetime limit",
-            "see --details",
+            "a limit not known here; --details shows rho",
             "Once released, this exposure is permanent.",
             "Nobody was left out",
             "coverage (people): 5912 ± 61, of the release as a whole",

@@ -17,9 +17,8 @@ const PER_PERSON: &str = "The margin of a quotient over people supposes the wors
     them has as many rows as count, all with the largest value that their bounds allow. The answer's \
     own margin is narrower as a rule. To narrow it beforehand, clip each person's total in a subquery.";
 
-const CATEGORIES: &str = "A number of different values is read as \"at least\": only values that surely \
-    occur are counted. Its margin reaches from there up to all declared values, so that ± 0 means all \
-    of them.";
+const CATEGORIES: &str = "A number of different values is told as \"at least\", without a margin: only \
+    values that surely occur are counted, 95 times in 100 none that does not. More noise counts fewer.";
 
 /// What the margins of a preview suppose.
 pub(super) fn of(shape: &Shape) -> Vec<String> {

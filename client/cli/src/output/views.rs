@@ -204,8 +204,11 @@ fn answer(answer: &Answer, noisy: bool) -> Value {
                 let estimate = answer.estimate(place, cell)?;
                 let mut view = json!({ "value": finite(estimate.value) });
                 if noisy {
-                    view["margin_95"] = finite(estimate.margin);
-                    view["standard_error"] = finite(estimate.standard_error());
+                    let bound = estimate.lower_bound;
+                    let unless = |number: f64| if bound { Value::Null } else { finite(number) };
+                    view["margin_95"] = unless(estimate.margin);
+                    view["standard_error"] = unless(estimate.standard_error());
+                    view["lower_bound"] = bound.into();
                 }
                 Some((output.name.clone(), view))
             })

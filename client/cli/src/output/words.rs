@@ -69,7 +69,7 @@ pub(crate) fn added(price: Rho, limit: Option<Rho>, details: bool) -> String {
         }
         Some(limit) => format!("{} % of its lifetime limit", added_percent(price, limit)),
         None if details => format!("rho {price}"),
-        None => "see --details".to_owned(),
+        None => "a limit not known here; --details shows rho".to_owned(),
     }
 }
 

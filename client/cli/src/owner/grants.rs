@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::decide::change;
 use super::projects::key_of;
-use crate::output::tables::{pairs, table, wrapped};
+use crate::output::tables::{pairs, wrapped};
 use crate::output::{Report, confirmed, progress};
-use crate::project::{GRANT, grant_line, grant_view};
+use crate::project::{grant_facts, grant_view, one_of};
 use crate::session::Session;
 
 #[derive(Debug, Subcommand)]
@@ -119,8 +119,7 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
                 reason: give.reason,
             };
             let grant = owner.give_grant(&new).await?;
-            let cells = grant_line(&grant, session.details);
-            let facts: Vec<_> = GRANT.into_iter().zip(cells).collect();
+            let facts = grant_facts(&grant, session.details);
             let note = "Its releases are answered at once and count like any other. It reserves \
                         nothing; near the population's limit the mode in force decides. Of several \
                         tables, those of which it names a column may be joined and their rows \
@@ -148,14 +147,9 @@ pub(super) async fn run(session: &Session, command: Grant) -> anyhow::Result<Rep
             if grants.is_empty() {
                 return Ok(Report::new("No grant was given yet.\n".to_owned(), json));
             }
-            let rows = grants.iter().map(|grant| {
-                let mut row = vec![grant.scientist_name.clone()];
-                row.extend(grant_line(grant, session.details));
-                row
-            });
-            let mut header = vec!["Scientist"];
-            header.extend(GRANT);
-            Ok(Report::new(table(&header, rows.collect(), &[]), json))
+            let one = |g: &obscura_client::Grant| one_of(&g.scientist_name, g, session.details);
+            let given: Vec<_> = grants.iter().map(one).collect();
+            Ok(Report::new(given.join("\n"), json))
         }
         Grant::Revoke { grant, reason } => {
             let grant = owner.revoke_grant(grant, &reason).await?;

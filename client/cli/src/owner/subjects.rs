@@ -20,7 +20,7 @@ use crate::session::Session;
 pub(crate) enum Subjects {
     /// Leave people out of every release from now on, until they are readmitted.
     Exclude(Who),
-    /// Leave people out for good; their rows go with the next version.
+    /// Leave people out until they are readmitted; their rows go with the next version.
     Erase(Who),
     /// Let people in again who were excluded or erased, with the exposure of before.
     Readmit(Who),

@@ -11,7 +11,7 @@ use obscura_client::model::text::SqlText;
 use obscura_client::{Client, Grant, GrantState, Question, combine};
 use serde_json::json;
 
-use super::notes::Limits;
+use super::notes::{Limits, Notes};
 use crate::accuracy::Wanted;
 use crate::codelist;
 use crate::output::tables::wrapped;
@@ -99,6 +99,8 @@ pub(super) async fn run(session: &Session, args: Ask) -> anyhow::Result<Report> 
         .save(&args.out)
         .with_context(|| format!("cannot keep {}", release.file_name()))?;
     let file = file.display().to_string();
+    // So that combining, later and without the network, can say what part of the limit it added.
+    Notes::of_answer(&args.out, release.label(), &limits).save(&args.out)?;
     let answer = combine(std::slice::from_ref(&release))?;
     let mut text = answers::whole(&answer, &limits, session.details);
     text.push_str(&format!("\nThe signed file: {file}\n"));

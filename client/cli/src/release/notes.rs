@@ -64,6 +64,63 @@ impl Notes {
         }
     }
 
+    /// Those of one answer under a grant: what is noted beside it already stays.
+    pub(super) fn of_answer(folder: &Path, release: &ReleaseName, limits: &Limits) -> Self {
+        let none = || Notes {
+            study: String::new(),
+            title: String::new(),
+            release: release.to_string(),
+            not_included: Vec::new(),
+            limits_nano_rho: BTreeMap::new(),
+        };
+        // The answer counts, and notes that cannot be read would be of no use later either.
+        let known = Self::load(folder, release).ok().flatten();
+        let mut notes = known.unwrap_or_else(none);
+        let limits = limits.iter().map(|(n, l)| (n.to_string(), l.nano()));
+        notes.limits_nano_rho.extend(limits);
+        notes
+    }
+
+    /// The notes in all of these folders as one; nothing if there are none. The first folder's title
+    /// stands, and the limits that it knows.
+    pub(super) fn of(folders: &[PathBuf], release: &ReleaseName) -> anyhow::Result<Option<Self>> {
+        let mut all: Option<Self> = None;
+        for folder in folders {
+            let Some(more) = Self::load(folder, release)? else {
+                continue;
+            };
+            all = Some(match all {
+                None => more,
+                Some(notes) => notes.with(more),
+            });
+        }
+        Ok(all)
+    }
+
+    fn with(mut self, more: Self) -> Self {
+        for (name, limit) in more.limits_nano_rho {
+            self.limits_nano_rho.entry(name).or_insert(limit);
+        }
+        // Who is missing belongs to a study.
+        if more.study == self.study {
+            let known = |m: &Missing| {
+                self.not_included
+                    .iter()
+                    .any(|k| k.institution == m.institution)
+            };
+            let new: Vec<_> = more
+                .not_included
+                .into_iter()
+                .filter(|m| !known(m))
+                .collect();
+            self.not_included.extend(new);
+        }
+        if self.title.is_empty() {
+            self.title = more.title;
+        }
+        self
+    }
+
     pub(super) fn missing(&mut self, missing: &NotIncluded) {
         self.not_included.push(Missing {
             institution: missing.name.to_string(),
@@ -96,8 +153,9 @@ impl Notes {
         study.is_none_or(|study| study == self.study) && self.release == answer.release.as_str()
     }
 
-    pub(super) fn title(&self) -> &str {
-        &self.title
+    /// Nothing for a question without a study.
+    pub(super) fn title(&self) -> Option<&str> {
+        (!self.title.is_empty()).then_some(self.title.as_str())
     }
 
     pub(super) fn not_included(&self) -> Vec<NotIncluded> {
@@ -122,12 +180,55 @@ fn path(folder: &Path, release: &str) -> PathBuf {
     folder.join(format!("{release}.asked.json"))
 }
 
-/// The folder that the notes are in: the first folder named, or that of the first file.
-pub(super) fn folder(from: &[PathBuf]) -> PathBuf {
-    let first = from.first().cloned().unwrap_or_default();
-    if first.is_dir() {
-        return first;
+/// The folders that notes are in: those named, and those of the files, each once.
+pub(super) fn folders(from: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for path in from {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let folder = if path.is_dir() {
+            path.as_path()
+        } else {
+            parent.unwrap_or(Path::new("."))
+        };
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_path_buf());
+        }
     }
-    let parent = first.parent().filter(|p| !p.as_os_str().is_empty());
-    parent.unwrap_or(Path::new(".")).to_path_buf()
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(sites: &[(&str, u64)]) -> Limits {
+        let one =
+            |(name, nano): &(&str, u64)| (PartyName::new(name).unwrap(), Rho::from_nano(*nano));
+        sites.iter().map(one).collect()
+    }
+
+    #[test]
+    fn single_answers_in_one_folder_or_in_several_are_combined_with_the_limits_of_all() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = ReleaseName::new("asked-01020304").unwrap();
+        let keep = |folder: &Path, site: &str, nano: u64| {
+            let notes = Notes::of_answer(folder, &name, &limits(&[(site, nano)]));
+            notes.save(folder).unwrap();
+        };
+        keep(one.path(), "basel", 5);
+        keep(one.path(), "cadiz", 6);
+        keep(two.path(), "delft", 7);
+        let folders = folders(&[
+            one.path().to_path_buf(),
+            one.path().join("basel.asked-01020304.release"),
+            two.path().join("delft.asked-01020304.release"),
+        ]);
+        assert_eq!(folders, [one.path(), two.path()]);
+        let notes = Notes::of(&folders, &name).unwrap().unwrap();
+        let all = limits(&[("basel", 5), ("cadiz", 6), ("delft", 7)]);
+        assert_eq!(notes.limits(), all);
+        assert_eq!(notes.title(), None);
+        let other = ReleaseName::new("other").unwrap();
+        assert!(Notes::of(&folders, &other).unwrap().is_none());
+    }
 }

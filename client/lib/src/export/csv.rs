@@ -5,7 +5,8 @@ use crate::combined::CombinedAnswer;
 
 /// The answer as CSV (RFC 4180 with line feeds). Columns: the group keys, `output`, `unit`,
 /// `value`, `margin_95`, `low`, `high`, `institutions` (those whose answers are in the line). An
-/// empty margin means that the noise allows no statement. What is told once, for the release as a
+/// empty margin means that the noise allows no statement, or with `low` and `high` that the value is a
+/// lower bound: the answer without noise is at least `low`, 95 times in 100, and at most `high`. What is told once, for the release as a
 /// whole, has lines of its own at the end, with empty keys.
 #[must_use]
 pub fn csv(answer: &CombinedAnswer) -> String {

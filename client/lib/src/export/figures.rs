@@ -12,13 +12,16 @@ use crate::combined::CombinedAnswer;
 /// How many significant digits of a margin are shown.
 const DIGITS: i32 = 2;
 
-/// One number with its 95 % noise margin.
+/// One number with its 95 % noise margin, or a lower bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
     /// The value.
     pub value: f64,
-    /// Half the width of the interval; nothing where the noise allows no statement.
+    /// Half the width of the interval; nothing where the noise allows no statement, and for a lower
+    /// bound.
     pub margin: Option<f64>,
+    /// Of a lower bound: what the answer without noise is at most.
+    pub at_most: Option<f64>,
     /// How many digits to write after the point.
     pub decimals: usize,
 }
@@ -27,7 +30,20 @@ impl Figure {
     /// Rounds an estimate: the margin up to two significant digits, the value to the same decimals.
     #[must_use]
     pub fn of(estimate: Estimate) -> Self {
-        let Estimate { value, margin } = estimate;
+        let Estimate {
+            value,
+            margin,
+            lower_bound,
+        } = estimate;
+        if lower_bound {
+            // Numbers of categories: whole as they are.
+            return Figure {
+                value,
+                margin: None,
+                at_most: Some(value + margin),
+                decimals: 0,
+            };
+        }
         // A hair is taken off first, so that an exact margin is not rounded up by its own error.
         let rounded = |scale: f64| (margin * scale * (1.0 - 1e-12)).ceil() / scale;
         let scale = |decimals: usize| 10f64.powi(decimals as i32);
@@ -40,6 +56,7 @@ impl Figure {
             // What is missing stays so.
             value: (value * scale).round() / scale,
             margin: margin.is_finite().then_some(up),
+            at_most: None,
             decimals,
         }
     }
@@ -66,9 +83,23 @@ impl Figure {
             .map_or_else(String::new, |m| text(m, self.decimals))
     }
 
-    /// The ends of the interval.
+    /// A lower bound in words: "at least 3 of 5", or "all 5". Nothing for what is none.
+    fn bound_in_words(&self) -> Option<String> {
+        let most = self.at_most?;
+        let (value, most_text) = (self.value_text(), text(most, self.decimals));
+        Some(if self.value >= most {
+            format!("all {most_text}")
+        } else {
+            format!("at least {value} of {most_text}")
+        })
+    }
+
+    /// The ends of the interval: of a lower bound itself, and what there is at most.
     #[must_use]
     pub fn ends(&self) -> Option<(f64, f64)> {
+        if let Some(most) = self.at_most {
+            return Some((self.value, most));
+        }
         let margin = self.margin?;
         Some((self.value - margin, self.value + margin))
     }
@@ -105,11 +136,10 @@ pub(super) fn decimals(margin: f64, digits: i32) -> usize {
 /// A margin alone, rounded up as everywhere: "0.042".
 #[must_use]
 pub fn margin(margin: f64) -> String {
-    let value = 0.0;
-    Figure::of(Estimate { value, margin }).margin_text()
+    Figure::of(Estimate::within(0.0, margin)).margin_text()
 }
 
-/// "2.731 ± 0.042", rounded as everywhere.
+/// "2.731 ± 0.042", rounded as everywhere; a lower bound is "at least 3 of 5", or "all 5".
 #[must_use]
 pub fn shown(estimate: Estimate) -> String {
     if estimate.is_missing() {
@@ -119,7 +149,8 @@ pub fn shown(estimate: Estimate) -> String {
         return "no statement: too much noise".to_owned();
     }
     let figure = Figure::of(estimate);
-    format!("{} ± {}", figure.value_text(), figure.margin_text())
+    let plain = || format!("{} ± {}", figure.value_text(), figure.margin_text());
+    figure.bound_in_words().unwrap_or_else(plain)
 }
 
 /// One group with one number per output.
@@ -147,14 +178,16 @@ impl FigureRow {
         (!without.is_empty()).then(|| format!("of {institutions}; not shown at {without}"))
     }
 
-    /// A number of the row in words: "2.731 ± 0.042", and "(of 2 of 3)" behind it if it is not of
-    /// all institutions.
+    /// A number of the row in words: "2.731 ± 0.042" or "at least 3 of 5", and "(of 2 of 3)" behind
+    /// it if it is not of all institutions.
     #[must_use]
     pub fn in_words(&self, figure: &Figure) -> String {
         let mut text = match figure.margin {
             _ if figure.is_missing() => "no value".to_owned(),
             Some(_) => format!("{} ± {}", figure.value_text(), figure.margin_text()),
-            None => format!("{}, no margin", figure.value_text()),
+            None => figure
+                .bound_in_words()
+                .unwrap_or_else(|| format!("{}, no margin", figure.value_text())),
         };
         if !self.not_shown_at.is_empty() {
             let shown = self.shown_at.len();

@@ -7,7 +7,8 @@ use crate::combined::{CombinedAnswer, Included, NotIncluded};
 use obscura_model::accuracy::Z95;
 use obscura_model::release::Completeness;
 
-/// The answer as JSON. Field names are stable; exposure is in billionths of rho.
+/// The answer as JSON. Field names are stable; exposure is in billionths of rho. A `lower_bound` has
+/// no margin: the answer without noise is at least `value`, 95 times in 100, and at most `high`.
 #[must_use]
 pub fn json(answer: &CombinedAnswer) -> Value {
     let figures = Figures::of(answer);
@@ -65,6 +66,7 @@ fn one(unit: &str, figure: &Figure) -> Value {
         "standard_error": figure.margin.map(|m| m / Z95),
         "low": number(&low),
         "high": number(&high),
+        "lower_bound": figure.at_most.is_some(),
     })
 }
 

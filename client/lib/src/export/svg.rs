@@ -142,31 +142,16 @@ fn draw_row(text: &mut String, row: &FigureRow, figure: &Figure, y: f64, x: impl
             y + 7.0
         );
     }
-    if figure.is_missing() {
-        put(
+    let words = row.in_words(figure);
+    if !figure.is_missing() {
+        let said = escaped(&format!("{}: {words}", row.label()));
+        let _ = writeln!(
             text,
-            RIGHT + 14.0,
-            y + 5.0,
-            "start",
-            "",
-            &row.in_words(figure),
+            "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"6\" fill=\"{BLUE}\"><title>{said}</title></circle>",
+            x(figure.value),
         );
-        return;
     }
-    let _ = writeln!(
-        text,
-        "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"6\" fill=\"{BLUE}\"><title>{}</title></circle>",
-        x(figure.value),
-        escaped(&format!("{}: {}", row.label(), row.in_words(figure)))
-    );
-    put(
-        text,
-        RIGHT + 14.0,
-        y + 5.0,
-        "start",
-        "",
-        &row.in_words(figure),
-    );
+    put(text, RIGHT + 14.0, y + 5.0, "start", "", &words);
 }
 
 fn short(label: &str) -> String {

@@ -63,10 +63,7 @@ fn what_is_told_of_the_whole_stands_once_and_in_no_group() {
     answer.combined.whole.push(Whole {
         name: "coverage".to_owned(),
         unit: "people".to_owned(),
-        estimate: Estimate {
-            value: 5912.3,
-            margin: 60.2,
-        },
+        estimate: Estimate::within(5912.3, 60.2),
     });
     let (csv, json, svg) = (csv(&answer), json(&answer), svg(&answer, "T"));
     let line = ",coverage,people,5912,61,5851,5973,basel cadiz";
@@ -124,6 +121,38 @@ fn where_the_noise_allows_no_statement_there_is_no_margin() {
 }
 
 #[test]
+fn a_lower_bound_is_told_as_one_everywhere_and_has_no_margin() {
+    let mut answer = combined([300, 200]);
+    let bound = |value, margin| Estimate {
+        value,
+        margin,
+        lower_bound: true,
+    };
+    answer.combined.rows[0].estimates[0] = bound(3.0, 2.0);
+    answer.combined.rows[1].estimates[0] = bound(5.0, 0.0);
+    assert_eq!(shown(bound(3.0, 2.0)), "at least 3 of 5");
+    assert_eq!(shown(bound(5.0, 0.0)), "all 5");
+    let name = &answer.combined.outputs[0].0;
+    let one = &json(&answer)["rows"][0]["outputs"][name];
+    assert_eq!(
+        (&one["value"], &one["lower_bound"]),
+        (&3.0.into(), &true.into())
+    );
+    assert!(one["margin_95"].is_null() && one["standard_error"].is_null());
+    assert_eq!((&one["low"], &one["high"]), (&3.0.into(), &5.0.into()));
+    assert!(csv(&answer).contains(",3,,3,5,basel cadiz\n"));
+    for drawn in [svg(&answer, "T"), terminal(&answer, 0, 80)] {
+        assert!(
+            drawn.contains("at least 3 of 5") && drawn.contains("all 5"),
+            "{drawn}"
+        );
+        assert!(!drawn.contains("3 ±"), "{drawn}");
+    }
+    let average = &json(&answer)["rows"][0]["outputs"][&answer.combined.outputs[1].0];
+    assert_eq!(average["lower_bound"], false);
+}
+
+#[test]
 fn labels_from_elsewhere_cannot_run_in_a_spreadsheet() {
     let mut answer = combined([300, 200]);
     answer.combined.rows[0].labels[0] = "=1+1".to_owned();
@@ -164,7 +193,7 @@ proptest! {
     #[test]
     fn a_shown_interval_is_never_narrower(value in -1e6f64..1e6, exponent in -6f64..6.0) {
         let margin = 10f64.powf(exponent);
-        let figure = figures::Figure::of(Estimate { value, margin });
+        let figure = figures::Figure::of(Estimate::within(value, margin));
         let shown = figure.margin.unwrap();
         prop_assert!(shown >= margin * (1.0 - 1e-9), "{shown} < {margin}");
         prop_assert!(shown <= margin * 1.101 || figure.decimals == 0, "{shown} > {margin}");

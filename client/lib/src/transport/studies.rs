@@ -192,7 +192,7 @@ fn mock_from(answer: v1::RunMockResponse) -> Result<MockRun, InvalidWire> {
     } = answer;
     let preview = preview_from(preview.ok_or(InvalidWire::Missing("a preview"))?)?;
     Ok(MockRun {
-        exact: wire::answer_from(preview.shape.clone(), exact)?,
+        exact: wire::answer_from(preview.shape.clone(), exact)?.without_noise(),
         noisy: wire::answer_from(preview.shape.clone(), noisy)?,
         preview,
     })

@@ -191,6 +191,7 @@ impl Answer {
         let suppressed = places.iter().map(hidden).collect();
         let mut answer = Answer::with_suppressed(shape, values.collect(), suppressed)?;
         answer.absent = places.iter().map(Option::is_none).collect();
+        answer.noiseless = self.noiseless;
         Ok(answer)
     }
 

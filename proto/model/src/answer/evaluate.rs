@@ -26,6 +26,7 @@ pub(crate) fn estimate(cell: &Cell<'_>, kinds: &[&OutputKind]) -> Estimate {
                 margin if margin.is_nan() => f64::INFINITY,
                 margin => margin,
             },
+            lower_bound: matches!(kinds, [OutputKind::Categories { .. }, ..]),
         },
         _ => Estimate::MISSING,
     }
@@ -250,11 +251,13 @@ impl Cell<'_> {
 
     /// Counts the categories above the threshold `sigma sqrt(2 ln(20 k))`: of k empty categories
     /// at most one in twenty answers has any above it (the discrete Gaussian is subgaussian, so
-    /// P(noise > t) <= exp(-t^2 / (2 sigma^2)), and k such chances add to 1/20).
+    /// P(noise > t) <= exp(-t^2 / (2 sigma^2)), and k such chances add to 1/20). Without noise those
+    /// that anybody has.
     fn categories(&self, kinds: &[&OutputKind]) -> Option<Noisy> {
         let vectors = parts!(kinds, OutputKind::Categories { vector } => *vector)?;
         let first = self.sites.first()?.shape().vectors.get(*vectors.first()?)?;
         let categories = first.parts as usize;
+        let noiseless = self.sites.iter().all(|site| site.is_noiseless());
         let mut found = 0.0;
         for category in 0..categories {
             let mut total = Noisy::exact(0.0);
@@ -262,7 +265,8 @@ impl Cell<'_> {
                 total = total.plus(&self.part(site, *vector, category)?, 1.0);
             }
             let sigmas = (2.0 * (20.0 * categories as f64).ln()).sqrt();
-            if total.value > total.variance().sqrt() * sigmas + total.slack {
+            let threshold = total.variance().sqrt() * sigmas + total.slack;
+            if total.value > if noiseless { 0.0 } else { threshold } {
                 found += 1.0;
             }
         }

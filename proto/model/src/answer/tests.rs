@@ -155,20 +155,8 @@ fn rounding_and_comparing_never_claim_too_little() {
         apply(F::Case, vec![above, ten(), OutputKind::Literal(0.0)])
     };
     // Far from the limit the arm is sure, near it the margin reaches to the other arm.
-    assert_eq!(
-        over(100.0, 80.0, case(50.0)),
-        Estimate {
-            value: 10.0,
-            margin: 0.0
-        }
-    );
-    assert_eq!(
-        over(100.0, 80.0, case(99.0)),
-        Estimate {
-            value: 10.0,
-            margin: 10.0
-        }
-    );
+    assert_eq!(over(100.0, 80.0, case(50.0)), Estimate::within(10.0, 0.0));
+    assert_eq!(over(100.0, 80.0, case(99.0)), Estimate::within(10.0, 10.0));
     let least = apply(F::Least, vec![count(0), count(1)]);
     let margin = over(81.0, 80.0, least).margin;
     assert!(margin >= over(81.0, 80.0, count(1)).margin, "{margin}");
@@ -439,9 +427,42 @@ fn categories_are_counted_only_where_they_surely_occur() {
         answer.estimate(0, 0),
         Some(Estimate {
             value: 2.0,
-            margin: 2.0
+            margin: 2.0,
+            lower_bound: true,
         })
     );
+}
+
+#[test]
+fn without_noise_the_number_of_categories_is_what_the_rows_say_whatever_sigma_is() {
+    let all = |sigma| {
+        let kind = OutputKind::Categories { vector: 0 };
+        let values = vec![vec![30.0, 0.0, 1.0, 200.0]];
+        answer(vec![vector("v", sigma, 4)], vec![kind], values)
+    };
+    for sigma in [1.0, 2.0, 500.0] {
+        let exact = all(sigma).without_noise();
+        assert_eq!(exact.estimate(0, 0).unwrap().value, 3.0, "{sigma}");
+        // With noise a value that one person has is never sure.
+        assert!(all(sigma).estimate(0, 0).unwrap().value <= 2.0, "{sigma}");
+    }
+}
+
+#[test]
+fn only_a_number_of_categories_alone_is_a_lower_bound() {
+    let bound = |kind| {
+        let values = vec![vec![30.0, 0.0], vec![90.0]];
+        let vectors = vec![vector("v", 2.0, 2), vector("w", 2.0, 1)];
+        answer(vectors, vec![kind], values)
+            .estimate(0, 0)
+            .unwrap()
+            .lower_bound
+    };
+    let categories = OutputKind::Categories { vector: 0 };
+    assert!(bound(categories.clone()));
+    assert!(!bound(count(1)));
+    // What is computed from it may be off to either side.
+    assert!(!bound(apply(Function::Negate, vec![categories])));
 }
 
 #[test]
