@@ -128,7 +128,9 @@ pub fn add_dataset(
 fn answerable(description: &Description) -> Result<(), Error> {
     let tables = description.tables().iter();
     let rows: u64 = tables.map(|t| u64::from(t.most_rows_per_subject)).sum();
-    let rows = description.most_subjects().checked_mul(rows);
+    // Beside everybody's there is room for one person with many.
+    let subjects = description.most_subjects().checked_add(ingest::KEPT_TIMES);
+    let rows = subjects.and_then(|subjects| subjects.checked_mul(rows));
     if rows.is_some_and(|rows| rows <= limits::DECLARED_ROWS) {
         return Ok(());
     }
@@ -153,7 +155,9 @@ fn declared(description: &Description, subjects: u64) -> Result<(), Error> {
 fn unsorted(error: SortError<obscura_ledger::Error>) -> Error {
     match error {
         SortError::Index(ledger) => ledger.into(),
-        full @ SortError::Full => Error::Rule(full.to_string()),
+        rule @ (SortError::Full | SortError::Rows { .. } | SortError::Constant { .. }) => {
+            Error::Rule(rule.to_string())
+        }
         other @ SortError::OtherDescription => Error::inside(other),
     }
 }
