@@ -335,3 +335,24 @@ pub fn lift(
     pipeline::rerun_interrupted(node)?;
     Ok(before.is_some_and(|population| population.stopped))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_size_leaves_room_for_one_person_with_many_rows() {
+        let declared = |most: u64| {
+            let text = format!(
+                "name = \"visits\"\ntitle = \"Visits\"\nsource = \"v.csv\"\nsubject = \"id\"\n\
+                 subject_unit = \"person\"\nmost_rows_per_subject = 10\nsubjects = [1, {most}]\n\
+                 delta = 1e-9\n[[column]]\nname = \"paid\"\ntype = \"boolean\"\n\
+                 meaning = \"paid\"\nbounds_from = \"form\"\n"
+            );
+            answerable(&Description::from_toml(&text).expect("a description"))
+        };
+        let most = limits::DECLARED_ROWS / 10;
+        assert!(declared(most - ingest::KEPT_TIMES).is_ok());
+        assert!(declared(most - ingest::KEPT_TIMES + 1).is_err());
+    }
+}
