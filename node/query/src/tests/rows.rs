@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
 
-use obscura_model::schema::Description;
 use obscura_privacy::Tally;
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -20,13 +19,10 @@ use crate::{PrivatePlan, PrivateTable, TableError, mock};
 const HEAD: &str = "subject_id,age,sex,region,bmi,income,smoker,year,ward\n";
 
 fn store(lines: &[String], folder: &TempDir) -> PrivateTable {
-    store_as(&visits(), lines, folder)
-}
-
-fn store_as(description: &Description, lines: &[String], folder: &TempDir) -> PrivateTable {
     let (csv, parquet) = (folder.path().join("v.csv"), folder.path().join("v.parquet"));
     std::fs::write(&csv, format!("{HEAD}{}", lines.concat())).unwrap();
-    let raw = read_rows(description, &csv).unwrap();
+    let description = visits();
+    let raw = read_rows(&description, &csv).unwrap();
     let mut map = BTreeMap::new();
     let mut index = |hash: [u8; 16]| {
         let next = map.len() as u32;
@@ -36,9 +32,9 @@ fn store_as(description: &Description, lines: &[String], folder: &TempDir) -> Pr
         subject: [1; 32],
         rows: [2; 32],
     };
-    let sorted = sort(raw, description, &secrets, &mut index).unwrap();
-    let digest = PrivateTable::write(&sorted, description, &parquet).unwrap();
-    let table = PrivateTable::open(&parquet, description).unwrap();
+    let sorted = sort(raw, &description, &secrets, &mut index).unwrap();
+    let digest = PrivateTable::write(&sorted, &description, &parquet).unwrap();
+    let table = PrivateTable::open(&parquet, &description).unwrap();
     assert_eq!(table.digest(), digest);
     table
 }
@@ -128,29 +124,6 @@ fn a_damaged_store_is_found_before_it_is_used() {
         PrivateTable::open(Path::new("/nowhere"), &visits()),
         Err(TableError::Read { .. })
     ));
-}
-
-#[test]
-fn row_groups_are_cut_between_subjects() {
-    let folder = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (0..130_000)
-        .map(|i| format!("s{},{},F,N,20,1,yes,1990,plain\n", i / 100, i % 100))
-        .collect();
-    // Slots have room for all of them.
-    let text = visits().text().replace("4000]", "14000]");
-    let description = Description::from_toml(&text).unwrap();
-    let table = store_as(&description, &lines, &folder);
-    assert_eq!(table.rows().spans(0).len(), 2);
-    let plan = plan_with(
-        "SELECT COUNT(*), COUNT(DISTINCT subject_id) FROM visits",
-        &description,
-    );
-    let sums = sums(&plan.unwrap(), &table.rows(), 1000);
-    assert_eq!(
-        sums,
-        [[1300 * 10 * 1024], [1300 * 1024]],
-        "ten rows of each subject at most"
-    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::plan_with;
 use crate::fold::tally;
-use crate::ingest::{Secrets, SortError, SortedTable, read_rows, sort};
+use crate::ingest::{Secrets, read_rows, sort};
 use crate::{PrivatePlan, PrivateTable};
 
 /// The tables of a description, as a node keeps them.
@@ -106,20 +106,11 @@ bounds_from = "form"
 "#;
 
 /// Two people with ten rows each, and one with so many.
-fn with_many(description: &Description, many: usize, folder: &Path) -> SortedTable {
+fn with_many(description: &Description, many: usize, folder: &Path) -> crate::ingest::SortedTable {
     let rows = (0..10).map(|x| format!("p1,a{x}\np2,a{x}\n"));
     let rows = rows.chain((0..many).map(|x| format!("target,b{x}\n")));
-    sorted(description, &rows.collect::<String>(), folder).unwrap()
-}
-
-/// The lines of a file without its first, as a node keeps them.
-fn sorted(
-    description: &Description,
-    lines: &str,
-    folder: &Path,
-) -> Result<SortedTable, SortError<Infallible>> {
     let path = folder.join(description.source_file());
-    std::fs::write(&path, format!("id,note\n{lines}")).unwrap();
+    std::fs::write(&path, format!("id,note\n{}", rows.collect::<String>())).unwrap();
     let mut map = BTreeMap::new();
     let mut index = |hash: [u8; 16]| {
         let next = map.len() as u32;
@@ -129,8 +120,13 @@ fn sorted(
         subject: [1; 32],
         rows: [2; 32],
     };
-    let raw = read_rows(description, &path).unwrap();
-    sort(raw, description, &secrets, &mut index)
+    sort(
+        read_rows(description, &path).unwrap(),
+        description,
+        &secrets,
+        &mut index,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -187,32 +183,4 @@ fn the_slot_has_room_for_one_person_with_all_rows_that_are_kept() {
     // Ten rows each in the table, and a hundred of one more.
     assert_eq!(slot(50), 50 * 10 + 100);
     assert_eq!(slot(1_000), 1_000 * 10 + 100);
-}
-
-#[test]
-fn more_rows_than_slots_have_room_for_are_refused_however_many_people_share_them() {
-    let description = Description::from_toml(NOTES).unwrap();
-    let folder = TempDir::new().unwrap();
-    let plan = plan_with("SELECT COUNT(*) AS n FROM notes", &description).unwrap();
-    // Of 50 people with 12 rows each all are kept, as many as the slot has room for; and of each
-    // who has a hundred.
-    let lines = |people: usize, rows: usize| {
-        let each = (0..people).flat_map(|p| (0..rows).map(move |x| format!("p{p},n{x}\n")));
-        each.collect::<String>()
-    };
-    let full = sorted(&description, &lines(50, 12), folder.path()).unwrap();
-    assert_eq!(full.rows(), plan.row_work().rows);
-    for (people, rows, one_more) in [(50, 12, "p1,one more\n"), (7, 90, ""), (50, 1_000, "")] {
-        let text = lines(people, rows) + one_more;
-        let refused = sorted(&description, &text, folder.path());
-        let error = refused.expect_err("more than 600 rows are kept");
-        assert_eq!(
-            error.to_string(),
-            "the table 'notes' has more rows than answers have time for, which is 10 for each of 50 \
-             people and ten times as many for one more: raise most_rows_per_subject, or leave rows \
-             out"
-        );
-    }
-    // What is beyond ten times as many rows of one person takes no room.
-    assert!(sorted(&description, &lines(6, 1_000), folder.path()).is_ok());
 }
