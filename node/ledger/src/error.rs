@@ -268,6 +268,11 @@ pub enum Refusal {
         /// The table.
         table: String,
     },
+    /// A grant for some of several tables, and a version that has one.
+    #[error(
+        "grant {0} was given for some tables of several, and the dataset has a single one now: ask for a new grant"
+    )]
+    GrantTables(GrantId),
     /// A column that the grant does not have.
     #[error("the query reads the column {column}, which grant {grant} does not allow")]
     GrantColumn {

@@ -117,6 +117,15 @@ pub(crate) enum Missing {
     IfEqual,
 }
 
+/// How many characters of its texts a function looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// All of all texts.
+    All,
+    /// Of each text at most as many as the shortest has.
+    Shorter,
+}
+
 /// One function.
 pub(crate) struct Function {
     /// As the canonical text writes it; no two functions have one name.
@@ -140,6 +149,8 @@ pub(crate) struct Function {
     /// Nanoseconds for each character that its texts can have together, beside the cost: at least
     /// twice what is measured on the worst texts (`tests/costs.rs`).
     pub(crate) nanos: u64,
+    /// Of which characters `nanos` are.
+    pub(crate) reads: Reads,
     /// One row's value. Strict ones are never called with a missing argument.
     pub(crate) kernel: fn(&[Cell<'_>]) -> Cell<'static>,
     /// What it is in a sentence, `{0}` being the first argument and `{*}` all; `{s}` is an s unless

@@ -247,6 +247,19 @@ impl PrivatePlan {
         self.description
     }
 
+    /// The names of all tables whose rows are read, also of those of which it only matters whether
+    /// or how often somebody is there, in declared order; nothing if the dataset has one table.
+    #[must_use]
+    pub fn tables_read(&self, description: &Description) -> Vec<String> {
+        match description.tables() {
+            [_] => Vec::new(),
+            tables => {
+                let read = self.needs.keys().filter_map(|table| tables.get(*table));
+                read.map(|table| table.name.clone()).collect()
+            }
+        }
+    }
+
     /// How many subjects the index has room for, by the description.
     #[must_use]
     pub fn index_capacity(&self) -> u64 {

@@ -132,20 +132,6 @@ impl ValidatedQuery {
         names
     }
 
-    /// The names of all tables whose rows are read, also of those joined only for whether or how
-    /// often somebody is there, in declared order; nothing if the dataset has one table.
-    #[must_use]
-    pub fn tables_read(&self, description: &Description) -> Vec<String> {
-        let needs = self.definition.relation.needs(&self.definition.columns());
-        match description.tables() {
-            [_] => Vec::new(),
-            tables => {
-                let read = needs.keys().filter_map(|table| tables.get(*table));
-                read.map(|table| table.name.clone()).collect()
-            }
-        }
-    }
-
     /// The digest of the description that the query was checked against.
     #[must_use]
     pub fn description_digest(&self) -> Digest {

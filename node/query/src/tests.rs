@@ -14,6 +14,7 @@ mod plans;
 mod properties;
 mod reference;
 mod relations;
+mod room;
 mod rows;
 mod sizes;
 mod spoken;

@@ -156,7 +156,7 @@ impl Planned {
     ) -> Result<Self, Error> {
         let Posed { query, plan } = question.pose(&face)?;
         let columns = query.columns_read(&face.description);
-        let tables = query.tables_read(&face.description);
+        let tables = plan.tables_read(&face.description);
         Ok(Self {
             canonical_sql: query.canonical(),
             columns,

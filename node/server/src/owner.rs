@@ -128,7 +128,9 @@ pub fn add_dataset(
 fn answerable(description: &Description) -> Result<(), Error> {
     let tables = description.tables().iter();
     let rows: u64 = tables.map(|t| u64::from(t.most_rows_per_subject)).sum();
-    let rows = description.most_subjects().checked_mul(rows);
+    // Beside everybody's there is room for one person with many.
+    let subjects = description.most_subjects().checked_add(ingest::KEPT_TIMES);
+    let rows = subjects.and_then(|subjects| subjects.checked_mul(rows));
     if rows.is_some_and(|rows| rows <= limits::DECLARED_ROWS) {
         return Ok(());
     }
@@ -153,7 +155,9 @@ fn declared(description: &Description, subjects: u64) -> Result<(), Error> {
 fn unsorted(error: SortError<obscura_ledger::Error>) -> Error {
     match error {
         SortError::Index(ledger) => ledger.into(),
-        full @ SortError::Full => Error::Rule(full.to_string()),
+        rule @ (SortError::Full | SortError::Rows { .. } | SortError::Constant { .. }) => {
+            Error::Rule(rule.to_string())
+        }
         other @ SortError::OtherDescription => Error::inside(other),
     }
 }
@@ -330,4 +334,25 @@ pub fn lift(
         .lift(&name, wire::signed_encode(message), node.now())?;
     pipeline::rerun_interrupted(node)?;
     Ok(before.is_some_and(|population| population.stopped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_size_leaves_room_for_one_person_with_many_rows() {
+        let declared = |most: u64| {
+            let text = format!(
+                "name = \"visits\"\ntitle = \"Visits\"\nsource = \"v.csv\"\nsubject = \"id\"\n\
+                 subject_unit = \"person\"\nmost_rows_per_subject = 10\nsubjects = [1, {most}]\n\
+                 delta = 1e-9\n[[column]]\nname = \"paid\"\ntype = \"boolean\"\n\
+                 meaning = \"paid\"\nbounds_from = \"form\"\n"
+            );
+            answerable(&Description::from_toml(&text).expect("a description"))
+        };
+        let most = limits::DECLARED_ROWS / 10;
+        assert!(declared(most - ingest::KEPT_TIMES).is_ok());
+        assert!(declared(most - ingest::KEPT_TIMES + 1).is_err());
+    }
 }

@@ -222,6 +222,12 @@ fn a_grant_opens_only_tables_of_which_it_names_a_column() {
     let table = "visits".to_owned();
     let grant = grant_id(1);
     assert_eq!(refused, Refusal::GrantTable { grant, table });
+    let rows_of_a_single_one = AdmitRequest {
+        columns: vec![],
+        ..reading(1, &[])
+    };
+    let refused = refusal(ledger.admit(rows_of_a_single_one, NOW));
+    assert_eq!(refused, Refusal::GrantTables(grant));
     let open = ledger.admit(reading(2, &["people", "notes"]), NOW);
     assert!(matches!(open, Ok(Admission::Granted(_))), "{open:?}");
 }

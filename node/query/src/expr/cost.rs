@@ -4,6 +4,7 @@
 use obscura_model::schema::Domain;
 
 use super::{Any, Bool, Call, Case, Num, Text, longest};
+use crate::functions::Reads;
 use crate::scope::Scope;
 
 /// What one operator takes, in nanoseconds, as slots count it.
@@ -157,7 +158,11 @@ fn of_text(value: &Text, scope: &Scope) -> u64 {
 
 fn of_call(call: &Call, scope: &Scope) -> u64 {
     let arguments = sum(call.arguments.iter().map(|a| cost_of_any(a, scope)));
-    let characters = sum(call.arguments.iter().map(|a| characters_of(a, scope)));
+    let each = call.arguments.iter().map(|a| characters_of(a, scope));
+    let characters = match call.function.reads {
+        Reads::All => sum(each),
+        Reads::Shorter => each.min().unwrap_or(0),
+    };
     arguments
         .saturating_add(call.function.cost)
         .saturating_add(cost_of_characters(characters, call.function.nanos))

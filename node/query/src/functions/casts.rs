@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use obscura_model::calendar;
 
-use super::{Cell, Form, Function, Gives, Missing, Takes, range};
+use super::{Cell, Form, Function, Gives, Missing, Reads, Takes, range};
 use crate::expr::{Interval, literal};
 
 /// Whole numbers that floats hold exactly.
@@ -27,6 +27,7 @@ const fn plain(name: &'static str) -> Function {
         bounded: "",
         cost: 2,
         nanos: 20,
+        reads: Reads::All,
         kernel: |_| Cell::Missing,
         words: "{0} as a number",
         sentence: "",

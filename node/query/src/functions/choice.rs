@@ -1,6 +1,6 @@
 //! Functions that choose one of their arguments, of any type.
 
-use super::{Cell, Form, Function, Gives, Missing, Takes, range};
+use super::{Cell, Form, Function, Gives, Missing, Reads, Takes, range};
 use crate::expr::Interval;
 
 pub(super) static TABLE: [Function; 2] = [
@@ -23,6 +23,7 @@ pub(super) static TABLE: [Function; 2] = [
         bounded: "those of all its arguments together",
         cost: 2,
         nanos: 8,
+        reads: Reads::All,
         kernel: |c| {
             let known = c.iter().find(|c| **c != Cell::Missing);
             known.map_or(Cell::Missing, Cell::owned)
@@ -44,6 +45,7 @@ pub(super) static TABLE: [Function; 2] = [
         bounded: "those of x",
         cost: 2,
         nanos: 8,
+        reads: Reads::All,
         kernel: |c| match c {
             [a, b] if a != b => a.owned(),
             _ => Cell::Missing,

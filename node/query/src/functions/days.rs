@@ -3,7 +3,7 @@
 
 use obscura_model::calendar;
 
-use super::{Cell, Form, Function, Gives, Missing, Takes, range};
+use super::{Cell, Form, Function, Gives, Missing, Reads, Takes, range};
 use crate::expr::Interval;
 
 /// What EXTRACT gives.
@@ -33,6 +33,7 @@ const fn plain(name: &'static str) -> Function {
         bounded: "",
         cost: 4,
         nanos: 0,
+        reads: Reads::All,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",

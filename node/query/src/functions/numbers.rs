@@ -4,7 +4,7 @@
 //! and are then not monotone to the last bit. Their bounds are widened by a few units; what IEEE
 //! 754 rounds exactly (square roots, the operations, rounding) needs none of that.
 
-use super::{Cell, Form, Function, Gives, Missing, Takes, range};
+use super::{Cell, Form, Function, Gives, Missing, Reads, Takes, range};
 use crate::expr::{Extent, Interval};
 
 /// By how many floats an end moves outwards.
@@ -32,6 +32,7 @@ const fn plain(name: &'static str) -> Function {
         bounded: "",
         cost: 1,
         nanos: 0,
+        reads: Reads::All,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Cell, Form, Function, Gives, Missing, Takes, range};
+use super::{Cell, Form, Function, Gives, Missing, Reads, Takes, range};
 use crate::expr::{Extent, Interval};
 
 const fn plain(name: &'static str) -> Function {
@@ -19,6 +19,7 @@ const fn plain(name: &'static str) -> Function {
         bounded: "at most as long as x",
         cost: 4,
         nanos: 20,
+        reads: Reads::All,
         kernel: |_| Cell::Missing,
         words: "",
         sentence: "",
@@ -141,6 +142,7 @@ pub(super) static TABLE: [Function; 10] = [
         also: &["CHAR_LENGTH", "CHARACTER_LENGTH", "LEN"],
         gives: Gives::Number,
         bounded: "from 0 to the declared length of x",
+        nanos: 4,
         kernel: |c| match c {
             [Cell::Text(text)] => Cell::Number(text.chars().count() as f64),
             _ => Cell::Missing,
@@ -155,6 +157,8 @@ pub(super) static TABLE: [Function; 10] = [
         gives: Gives::Truth,
         bounded: "",
         nanos: 8,
+        // No byte beyond the end of the shorter one is compared.
+        reads: Reads::Shorter,
         kernel: |c| match c {
             [Cell::Text(text), Cell::Text(start)] => Cell::Truth(text.starts_with(start.as_ref())),
             _ => Cell::Missing,

@@ -1,5 +1,7 @@
 //! Keyed hashes of ids and rows, and the stored order that follows from them.
 
+mod checks;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,6 +55,33 @@ pub enum SortError<E: std::error::Error + 'static> {
         subjects"
     )]
     Full,
+    /// More rows than every slot has room for.
+    #[error(
+        "the table '{table}' has more rows than answers have time for, which is {each} for each of \
+        {subjects} people and ten times as many for one more: raise most_rows_per_subject, or \
+        leave rows out"
+    )]
+    Rows {
+        /// The table.
+        table: String,
+        /// The declared most rows of one subject.
+        each: u32,
+        /// The declared most subjects.
+        subjects: u64,
+    },
+    /// Several values of a column that has one for each subject. Under one id that is noticed where
+    /// the file is read.
+    #[error(
+        "in the table '{table}' the rows of somebody with several ids have different values of \
+        '{column}', and the description says that it is constant per subject: correct it or change \
+        the description"
+    )]
+    Constant {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
 }
 
 /// The rows of all tables in stored order: by subject index, then by the keyed hash of the row.
@@ -109,7 +138,9 @@ fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
 /// (IEEE 754, little endian); a category 2, the length of its text in 4 bytes and the text; a
 /// boolean 3 and 0 or 1; a text 4, its length in 4 bytes and the text. In every table but the first
 /// the byte 5, the length of the table's name in 4 bytes and the name come before. Of each subject
-/// the first [`KEPT_TIMES`] times the declared most rows are kept, in this order.
+/// the first [`KEPT_TIMES`] times the declared most rows are kept, in this order. Of all subjects
+/// together no table may keep more than slots have room for: the declared most rows of each, and
+/// [`KEPT_TIMES`] times as many of one more.
 pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     raw: RawTable,
     description: &Description,
@@ -132,9 +163,14 @@ pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
             let most = most_kept(description, table);
             sorted(part, table, &prefix, &subjects, secrets, most)
         });
+    let parts: Vec<SortedPart> = parts.collect();
+    for (part, table) in parts.iter().zip(description.tables()) {
+        checks::fits(part, table, description.most_subjects())?;
+        checks::constants(part, table)?;
+    }
     Ok(SortedTable {
         description: raw.description,
-        parts: parts.collect(),
+        parts,
     })
 }
 

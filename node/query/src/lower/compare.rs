@@ -309,12 +309,8 @@ impl Lowering<'_> {
             return Err(never_matches(null, negated));
         }
         self.node(list.len(), at)?;
-        let value = match self.any(expr)? {
-            // The list says of which type NULL is.
-            Any::Null if list.iter().all(|i| text_literal(i).is_some()) => Any::Text(Text::Null),
-            Any::Null => Any::Num(Num::Null),
-            other => other,
-        };
+        let value = self.any(expr)?;
+        no_null(&value, expr, negated)?;
         match value {
             Any::Category(column) => {
                 let positions = list
@@ -389,7 +385,7 @@ impl Lowering<'_> {
 }
 
 /// Refuses NULL where something is compared: no row would ever match.
-fn no_null(value: &Any, expr: &Expr, negated: bool) -> Result<(), Refusal> {
+pub(super) fn no_null(value: &Any, expr: &Expr, negated: bool) -> Result<(), Refusal> {
     match value {
         Any::Null
         | Any::Num(Num::Null)

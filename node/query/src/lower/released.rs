@@ -360,6 +360,9 @@ impl Lowering<'_> {
             }
             return Ok(among(key, labels));
         }
+        if of == Released::Missing {
+            return Err(never_matches(value, negated));
+        }
         let mut any: Option<Released> = None;
         for item in list {
             let item = self.compared(item, negated, names)?;

@@ -4,7 +4,7 @@ use sqlparser::ast::{Expr, Function as Called};
 use sqlparser::tokenizer::Location;
 
 use super::aggregate::{Call as Parts, call, expression};
-use super::compare::text_literal;
+use super::compare::{no_null, text_literal};
 use super::{Lowering, advice, nearest, place};
 use crate::expr::{Any, Bool, Call, Codes, Pattern, PatternError, PatternKind, Text};
 use crate::functions;
@@ -19,6 +19,13 @@ impl Lowering<'_> {
     /// A text.
     pub(super) fn text(&mut self, expr: &Expr) -> Result<Text, Refusal> {
         let value = self.any(expr)?;
+        self.as_text(value, place(expr))
+    }
+
+    /// A text that is matched or looked up: NULL never is.
+    fn matched(&mut self, expr: &Expr, negated: bool) -> Result<Text, Refusal> {
+        let value = self.any(expr)?;
+        no_null(&value, expr, negated)?;
         self.as_text(value, place(expr))
     }
 
@@ -82,7 +89,7 @@ impl Lowering<'_> {
             ignore_case,
             escape,
         };
-        let value = self.text(value)?;
+        let value = self.matched(value, negated)?;
         self.matches(value, pattern, kind, negated)
     }
 
@@ -93,7 +100,7 @@ impl Lowering<'_> {
         ignore_case: bool,
         negated: bool,
     ) -> Result<Any, Refusal> {
-        let value = self.text(value)?;
+        let value = self.matched(value, negated)?;
         self.matches(value, pattern, PatternKind::Regex { ignore_case }, negated)
     }
 
@@ -199,7 +206,7 @@ impl Lowering<'_> {
                 "the reference of a code list is a text in quotes",
             ));
         };
-        let value = self.text(value)?;
+        let value = self.matched(value, negated)?;
         let Some(list) = self.lists.find(written) else {
             let known: Vec<String> = self.lists.iter().map(|l| l.reference()).collect();
             let refusal = Refusal::at(at, format!("there is no code list {}", shown(written)));

@@ -288,3 +288,13 @@ fn the_slot_has_room_for_tables_that_are_read_for_coverage_alone() {
         assert!(longer >= 270 * further, "{from}: {longer}");
     }
 }
+
+#[test]
+fn coverage_reads_every_table_for_who_is_in_it() {
+    let sql = "SELECT COUNT(*) AS n FROM people";
+    let alone = plan_with(sql, &clinic()).unwrap();
+    assert_eq!(alone.tables_read(&clinic()), ["people"]);
+    let all: Vec<String> = clinic().tables().iter().map(|t| t.name.clone()).collect();
+    assert!(all.len() > 1);
+    assert_eq!(covering(sql, &clinic()).tables_read(&clinic()), all);
+}

@@ -687,6 +687,12 @@ fn every_function_of_texts_has_a_price_for_each_character() {
         let more = slot(10_000, &format!("{what} = 'q'")) - slot(10_000, "note = 'q'");
         assert!(more >= 2 * nanos * 100, "{more} ms: {what}");
     }
+    // Not even a nanosecond is measured for counting a character, and of two texts no more is
+    // compared than the shorter one has.
+    let more = |what: &str| slot(10_000, what) - slot(10_000, "note = 'q'");
+    assert!((10..=25).contains(&more("LENGTH(note) > 3")));
+    assert!(more("STARTS_WITH(note, 'E11')") <= 1);
+    assert!(more("STARTS_WITH(note, LTRIM(note))") >= more("LTRIM(note) = 'q'") + 2 * 5);
     // One text, written twice: 5 million characters each time.
     let chosen = "CASE WHEN x > 1 THEN note WHEN x > 2 THEN note END = 'q'";
     let more = slot(10_000, chosen) - slot(10_000, "note = 'q' AND x > 1 AND x > 2");

@@ -292,3 +292,32 @@ fn the_index_is_asked_once_for_each_subject_in_an_order_of_its_own() {
     assert!(order.is_sorted());
     assert_eq!(sorted.parts()[0].subjects().len(), 3);
 }
+
+#[test]
+fn a_person_with_two_ids_has_one_value_of_what_is_constant() {
+    let secrets = Secrets {
+        subject: [1; 32],
+        rows: [2; 32],
+    };
+    let stored = |lines: &str, people: u32| {
+        let mut next = 0;
+        let mut index = |_: [u8; 16]| {
+            next += 1;
+            Ok::<u32, Infallible>(next % people)
+        };
+        sort(read_csv(lines).unwrap(), &patients(), &secrets, &mut index)
+    };
+    let (same, other) = (
+        "S1,42,F,N,20,1,yes,1990,plain,\nS2,40,F,N,21,1,no,1990,plain,\n",
+        "S1,42,F,N,20,1,yes,1990,plain,\nS2,42,F,S,20,1,yes,1990,plain,\n",
+    );
+    assert!(stored(same, 1).is_ok());
+    assert!(stored(other, 2).is_ok());
+    let refused = stored(other, 1).expect_err("one person in two regions");
+    assert_eq!(
+        refused.to_string(),
+        "in the table 'patients' the rows of somebody with several ids have different values of \
+         'region', and the description says that it is constant per subject: correct it or change \
+         the description"
+    );
+}

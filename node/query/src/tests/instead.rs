@@ -172,6 +172,14 @@ fn a_comparison_with_null_is_refused_at_the_null() {
         ("age IN (1, ~NULL)", "write IS NULL"),
         ("sex NOT IN ('F', ~NULL)", "write IS NOT NULL"),
         ("CASE bmi WHEN ~NULL THEN TRUE END", "write IS NULL"),
+        ("CASE ~NULL WHEN 1 THEN TRUE END", "write IS NULL"),
+        ("~NULL BETWEEN 1 AND 3", "write IS NULL"),
+        ("~NULL IN (1, 2)", "write IS NULL"),
+        ("~NULL NOT IN ('F', 'M')", "write IS NOT NULL"),
+        ("(~NULL) IN (DATE '2020-01-01')", "write IS NULL"),
+        ("~NULL LIKE 'F%'", "write IS NULL"),
+        ("~NULL NOT LIKE 'F%'", "write IS NOT NULL"),
+        ("REGEXP_LIKE(~NULL, 'F')", "write IS NULL"),
     ];
     for (condition, says) in table {
         refused(
@@ -186,6 +194,7 @@ fn a_comparison_with_null_is_refused_at_the_null() {
         "write IS NOT NULL",
     );
     refused(&format!("{groups} n IN (1, ~NULL)"), "write IS NULL");
+    refused(&format!("{groups} ~NULL IN (1, 2)"), "write IS NULL");
     for fine in [
         "bmi IS NULL",
         "bmi IS DISTINCT FROM NULL",

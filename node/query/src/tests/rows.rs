@@ -110,26 +110,6 @@ fn a_damaged_store_is_found_before_it_is_used() {
 }
 
 #[test]
-fn row_groups_are_cut_between_subjects() {
-    let folder = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (0..130_000)
-        .map(|i| format!("s{},{},F,N,20,1,yes,1990,plain\n", i / 100, i % 100))
-        .collect();
-    let table = store(&lines, &folder);
-    assert_eq!(table.rows().spans(0).len(), 2);
-    let plan = plan_with(
-        "SELECT COUNT(*), COUNT(DISTINCT subject_id) FROM visits",
-        &visits(),
-    );
-    let sums = sums(&plan.unwrap(), &table.rows(), 1000);
-    assert_eq!(
-        sums,
-        [[1300 * 10 * 1024], [1300 * 1024]],
-        "ten rows of each subject at most"
-    );
-}
-
-#[test]
 fn an_empty_dataset_answers_every_cell() {
     let folder = tempfile::tempdir().unwrap();
     let table = store(&[], &folder);

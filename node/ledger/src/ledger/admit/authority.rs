@@ -149,6 +149,10 @@ impl Inner {
             rest.is_some_and(|rest| rest.starts_with('.'))
         };
         let columns = &entry.grant.columns;
+        if request.tables.is_empty() && columns.iter().any(|column| column.contains('.')) {
+            // Rows alone can be counted without a column, perhaps those of a table that was closed.
+            return Err(Refusal::GrantTables(id));
+        }
         let closed = |table: &&String| !columns.iter().any(|column| of(column, table));
         match request.tables.iter().find(closed) {
             None => Ok(entry),
