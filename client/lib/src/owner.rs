@@ -7,7 +7,7 @@ use obscura_model::ids::{
     DatasetName, Digest, GrantId, KeyId, PopulationName, ProjectName, ReleaseName, StudyId,
     UnixMillis,
 };
-use obscura_model::study::{ReleaseOptions, Study, Verdict};
+use obscura_model::study::{ReleaseOptions, Study, Verdict, canonical_digest, queries_digest};
 
 use crate::catalogue::{Account, Dataset, Share};
 use crate::error::Error;
@@ -154,6 +154,8 @@ pub struct OwnerExposure {
     pub lifts: u32,
     /// Whether releases are stopped until a lift.
     pub stopped: bool,
+    /// Answers that came later than their slot's public end, since the node was started.
+    pub overruns: u32,
 }
 
 /// One scientist's share at a node.
@@ -306,8 +308,8 @@ impl OwnerClient {
         self.transport.review(&self.node, study).await
     }
 
-    /// Decides on what was reviewed: document digest, dataset version and the price shown are
-    /// pinned. To decline, a reason is required. Not tried again by itself.
+    /// Decides on what was reviewed: document digest, dataset version, the queries in canonical form
+    /// and the price shown are pinned. To decline, a reason is required. Not tried again by itself.
     pub async fn decide(
         &self,
         review: &Review,
@@ -320,6 +322,12 @@ impl OwnerClient {
             verdict,
             reason,
             ceiling: review.price,
+            queries: queries_digest(
+                review
+                    .releases
+                    .iter()
+                    .map(|release| canonical_digest(&release.canonical_sql)),
+            ),
         };
         self.transport.decide(&self.node, pinned).await
     }

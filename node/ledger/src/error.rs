@@ -201,6 +201,12 @@ pub enum Refusal {
          study again under a new id"
     )]
     TermsDiffer(ReleaseName),
+    /// The query is not read as it was when it was approved.
+    #[error(
+        "the query of release {0} is no longer read as it was when it was approved: submit the \
+         study again under a new id"
+    )]
+    QueryDiffers(ReleaseName),
     /// Somebody may have been left out, and the release is wanted complete or not at all.
     #[error(
         "the public meters no longer rule out that people are left out of this release, and it \

@@ -104,6 +104,13 @@ pub struct StudyRelease {
     pub require_complete: bool,
     /// What each run takes of delta for keys that are not declared.
     pub delta_keys: DeltaCharge,
+    /// The digest of its query in canonical form: what is approved is what is run.
+    pub canonical: Digest,
+}
+
+impl StudyRelease {
+    /// Instead of a canonical form, in studies from before it was kept: any is let through.
+    pub const NO_CANONICAL: Digest = Digest::new([0; 32]);
 }
 
 /// A study as its scientist submitted it.

@@ -266,6 +266,13 @@ impl Node {
         project.is_some_and(|project| project.members.contains(person))
     }
 
+    /// How many slots were overrun since the process started: answers that came late.
+    pub(crate) fn overruns(&self) -> u32 {
+        let slots = self.slots.lock().unwrap_or_else(|e| e.into_inner());
+        let each = slots.values().map(|slots| slots.overruns());
+        each.fold(0, u32::saturating_add)
+    }
+
     /// The slots of a population; their task starts with the first release.
     pub(crate) fn slots(&self, population: &PopulationName) -> Arc<Slots<Run>> {
         let mut slots = self.slots.lock().unwrap_or_else(|e| e.into_inner());

@@ -20,6 +20,7 @@ use obscura_model::disclosure;
 use obscura_model::envelope::SignedMessage;
 use obscura_model::ids::{Digest, UnixMillis};
 use obscura_model::release::{Authority, Completeness, Release, SignedRelease};
+use obscura_model::study::canonical_digest;
 use obscura_model::wire;
 use obscura_privacy::Permit;
 use obscura_query::{Contributions, PrivateTable};
@@ -216,6 +217,7 @@ impl Work for Run {
                 dataset: self.planned.face.view.which,
                 shape: self.planned.plan.shape().clone(),
                 plan: self.planned.digest,
+                canonical: canonical_digest(self.planned.plan.canonical()),
                 columns: self.planned.columns.clone(),
                 tables: self.planned.tables.clone(),
                 require_complete: self.planned.options.require_complete,

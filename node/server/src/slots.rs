@@ -7,6 +7,7 @@
 //! any fold of their slot. The task outlives callers who hang up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -42,14 +43,21 @@ type Ticket<W> = (W, oneshot::Sender<Result<<W as Work>::Answer, Error>>);
 #[derive(Debug)]
 pub struct Slots<W: Work> {
     queue: mpsc::Sender<Ticket<W>>,
+    overruns: Arc<AtomicU32>,
 }
 
 impl<W: Work> Slots<W> {
     /// Starts the population's task. It ends when the last handle is dropped.
     pub fn start(clock: Arc<dyn Clock>, step: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(limits::WAITING_RELEASES);
-        tokio::spawn(serve(waiting, clock, step));
-        Self { queue }
+        let overruns = Arc::new(AtomicU32::new(0));
+        tokio::spawn(serve(waiting, clock, step, overruns.clone()));
+        Self { queue, overruns }
+    }
+
+    /// How many slots of this population were overrun since the process started.
+    pub fn overruns(&self) -> u32 {
+        self.overruns.load(Ordering::Relaxed)
     }
 
     /// Joins the queue for a slot and waits for its end. If the caller goes away the work still runs.
@@ -66,9 +74,10 @@ async fn serve<W: Work>(
     mut waiting: mpsc::Receiver<Ticket<W>>,
     clock: Arc<dyn Clock>,
     step: Duration,
+    overruns: Arc<AtomicU32>,
 ) {
     while let Some(first) = waiting.recv().await {
-        slot(first, &mut waiting, &*clock, step).await;
+        slot(first, &mut waiting, &*clock, step, &overruns).await;
     }
 }
 
@@ -78,6 +87,7 @@ async fn slot<W: Work>(
     waiting: &mut mpsc::Receiver<Ticket<W>>,
     clock: &dyn Clock,
     step: Duration,
+    overruns: &AtomicU32,
 ) {
     let start = boundary(clock.elapsed(), step);
     clock.wait_until(start).await;
@@ -95,19 +105,20 @@ async fn slot<W: Work>(
                 }
             }
             Ok(Outcome::AtEnd(result)) => {
-                end(clock, start, length).await;
+                end(clock, start, length, overruns).await;
                 let _gone = answer.send(result);
             }
             Err(_) => {
                 tracing::error!("a release ended in a panic outside its own bookkeeping");
-                end(clock, start, length).await;
+                end(clock, start, length, overruns).await;
             }
         }
     }
 }
 
-/// Waits for the end of a slot, or for the boundary at which one that was overrun ends.
-async fn end(clock: &dyn Clock, start: Duration, length: Duration) {
+/// Waits for the end of a slot, or for the boundary at which one that was overrun ends, and counts
+/// that it was.
+async fn end(clock: &dyn Clock, start: Duration, length: Duration, overruns: &AtomicU32) {
     let mut end = start.saturating_add(length);
     let mut stretched = 1u32;
     while clock.elapsed() > end && stretched < u32::MAX {
@@ -115,6 +126,7 @@ async fn end(clock: &dyn Clock, start: Duration, length: Duration) {
         end = start.saturating_add(length.saturating_mul(stretched));
     }
     if stretched > 1 {
+        overruns.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             stretched,
             "a slot was overrun; its answer leaves at a later boundary"

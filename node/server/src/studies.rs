@@ -6,6 +6,7 @@ use obscura_model::envelope::SignedMessage;
 use obscura_model::exposure::Rho;
 use obscura_model::ids::{DatasetId, Digest, KeyId, StudyId};
 use obscura_model::study::{ReleaseOptions, Study, StudyState, UNNAMED_PROJECT, Verdict};
+use obscura_model::study::{canonical_digest, queries_digest};
 use obscura_model::wire;
 
 use crate::access::Caller;
@@ -91,6 +92,8 @@ pub struct Decided {
     pub reason: String,
     /// What the review showed as the price of everything.
     pub ceiling: Rho,
+    /// The digest of the queries as the review showed them, if it was sent.
+    pub queries: Option<Digest>,
 }
 
 /// Takes a study in: checks it whole, prices it, and puts it before the owner. The same document
@@ -136,6 +139,7 @@ pub fn submit(node: &Node, caller: &Caller, message: &SignedMessage) -> Result<S
             times: release.times,
             require_complete: release.options.require_complete,
             delta_keys: posed.plan.shape().delta_keys(),
+            canonical: canonical_digest(&posed.query.canonical()),
         })
         .collect();
     priced(releases.iter())?;
@@ -394,7 +398,16 @@ fn released(node: &Node, view: &StudyView) -> Vec<String> {
     made.filter_map(canonical).collect()
 }
 
-/// Decides. Pins the document, the dataset's version and the price that were reviewed.
+/// The digest of the queries of a study as they were read when it was submitted, and are run.
+/// Nothing if it was submitted before that was kept.
+fn read_as(view: &StudyView) -> Option<Digest> {
+    let releases = view.releases.iter().map(|r| r.release.canonical);
+    let known = releases.clone().all(|c| c != StudyRelease::NO_CANONICAL);
+    known.then(|| queries_digest(releases))
+}
+
+/// Decides. Pins the document, the dataset's version, the queries in canonical form and the price
+/// that were reviewed.
 pub fn decide(
     node: &Node,
     caller: &Caller,
@@ -415,6 +428,10 @@ pub fn decide(
         Verdict::Revoke => Decision::Revoke,
     };
     let approve = decided.verdict == Verdict::Approve;
+    let read_as = read_as(&face.view);
+    if approve && read_as.is_some() && decided.queries != read_as {
+        return Err(Error::OtherDocument);
+    }
     if approve && total(&face.view)? > decided.ceiling {
         return Err(Error::OtherDocument);
     }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::accuracy::AccuracyRequest;
 use crate::codelist::SignedCodeList;
-use crate::ids::{DatasetName, KeyId, PartyName, ProjectName, ReleaseName, StudyId, UnixMillis};
+use crate::ids::{
+    DatasetName, Digest, KeyId, PartyName, ProjectName, ReleaseName, StudyId, UnixMillis,
+};
 use crate::schema::StudyTerm;
 use crate::text::SqlText;
 
@@ -93,6 +95,24 @@ pub struct StudyRelease {
     pub times: u32,
     /// What is added to the question.
     pub options: ReleaseOptions,
+}
+
+/// The digest of a query in canonical form, as approved and run.
+#[must_use]
+pub fn canonical_digest(canonical: &str) -> Digest {
+    Digest::of_parts(&[b"obscura query 1", canonical.as_bytes()])
+}
+
+/// The digest of all queries of a study, from [`canonical_digest`] of each in order: what an owner
+/// signs with an approval.
+#[must_use]
+pub fn queries_digest(queries: impl IntoIterator<Item = Digest>) -> Digest {
+    let queries: Vec<Digest> = queries.into_iter().collect();
+    let parts = queries.iter().map(|q| q.as_bytes().as_slice());
+    let parts: Vec<&[u8]> = std::iter::once(&b"obscura queries 1"[..])
+        .chain(parts)
+        .collect();
+    Digest::of_parts(&parts)
 }
 
 /// One institution that a study asks.

@@ -313,3 +313,30 @@ async fn a_request_id_is_one_persons_and_for_one_body() {
     assert_eq!(call("ada", &study, "n").await.unwrap().body, first.body);
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_approves_queries_as_they_are_read_and_nothing_else() {
+    let cluster = one_site().await;
+    let ada = cluster.client("ada").await.unwrap();
+    let sql = "select count ( * )/* DROP TABLE visits */n from VISITS";
+    let study = cluster.study(&ada, &[ask("n", sql, 10_000_000)]).unwrap();
+    for at in ada.submit(&study).await {
+        at.outcome.unwrap();
+    }
+    let owner = cluster.sites[0].owner_client().await.unwrap();
+    let review = owner.review(study.id()).await.unwrap();
+    let read = review.releases[0].canonical_sql.clone();
+    assert_eq!(read, "SELECT COUNT(*) AS n FROM visits");
+    // Whoever was shown another question approves nothing.
+    let mut other = review.clone();
+    other.releases[0].canonical_sql = read.replace("COUNT(*)", "SUM(amount)");
+    let refused = owner.decide(&other, Verdict::Approve, "").await;
+    assert!(refused.is_err());
+    let state = owner.review(study.id()).await.unwrap().status.state;
+    assert_eq!(state, StudyState::Submitted);
+    owner.decide(&review, Verdict::Approve, "").await.unwrap();
+    let n = release_name("n").unwrap();
+    let made = ada.release(&study, &site_1(), &n, 1).await.unwrap();
+    assert_eq!(made.release().canonical_sql, read);
+    cluster.stop().await;
+}

@@ -104,13 +104,23 @@ pub(crate) fn account(account: &Account, details: bool) -> Vec<String> {
         guarantee.without,
         guarantee.with
     );
+    if limit.rho < limit.guarantee {
+        // The promise is about what was allowed at the most; a lower number only stops earlier.
+        promise.push_str(&format!("; releases stop at epsilon {}", limit.epsilon));
+    }
     if details {
+        let rho = limit.guarantee;
+        let epsilon = match limit.rho == rho {
+            true => limit.epsilon.to_string(),
+            false => format!("{:.3}", epsilon(rho, limit.delta)),
+        };
+        let delta = limit.delta.get();
         promise.push_str(&format!(
-            " (epsilon {} at delta {:e}, rho {})",
-            limit.epsilon,
-            limit.delta.get(),
-            limit.rho
+            " (epsilon {epsilon} at delta {delta:e}, rho {rho})"
         ));
+        if limit.rho < rho {
+            promise.push_str(&format!(", rho {}", limit.rho));
+        }
     }
     if limit.keys_guarantee != DeltaCharge::ZERO {
         promise.push_str(&format!("; {}", keys(limit, account.keys_taken)));
@@ -364,6 +374,29 @@ mod tests {
             assert_eq!(mine, model.rung(Rho::from_nano(nano)).0);
             assert!(top.nano() >= nano);
         }
+    }
+
+    #[test]
+    fn a_lowered_limit_stops_earlier_and_promises_what_the_highest_did() {
+        let lowered = Account {
+            name: "population people".to_owned(),
+            limit: Some(AccountLimit {
+                epsilon: 0.5,
+                rho: Rho::from_nano(6_623_000),
+                ..limit()
+            }),
+            meter: Rho::ZERO,
+            reserved: Rho::ZERO,
+            keys_taken: DeltaCharge::ZERO,
+        };
+        let plain = account(&lowered, false)[1].clone();
+        assert!(
+            plain.contains("26 → 74 out of 100; releases stop at epsilon 0.5"),
+            "{plain}"
+        );
+        let whole = account(&lowered, true)[1].clone();
+        assert!(whole.contains("(epsilon 5.0"), "{whole}");
+        assert!(whole.contains("rho 0.463064990), rho 0.006623"), "{whole}");
     }
 
     #[test]

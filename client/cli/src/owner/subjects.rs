@@ -1,6 +1,7 @@
 //! Data subjects who leave, come back or get new ids, at one's own node. Ids come from files and
 //! are never printed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +29,9 @@ pub(crate) enum Subjects {
 
 #[derive(Debug, Args)]
 pub(crate) struct Who {
-    /// A dataset of the population that is meant.
+    /// A dataset of the population that is meant; need not be said if the node has one population.
     #[arg(long)]
-    dataset: DatasetName,
+    dataset: Option<DatasetName>,
     /// A file with their ids as they stand in the data, one a line.
     #[arg(long, value_name = "FILE")]
     ids: PathBuf,
@@ -89,6 +90,23 @@ pub(super) fn ids(file: &Path) -> anyhow::Result<SubjectIds> {
     Ok(ids)
 }
 
+/// Some dataset of the only population, among datasets with the names of theirs.
+fn only_population(datasets: &[(&DatasetName, &str)]) -> anyhow::Result<DatasetName> {
+    let populations: BTreeSet<&str> = datasets.iter().map(|(_, p)| *p).collect();
+    match (datasets, populations.len()) {
+        ([(dataset, _), ..], 1) => Ok((*dataset).clone()),
+        ([], _) => bail!("this node has no dataset yet: nobody can be left out of anything"),
+        _ => {
+            let names: Vec<&str> = datasets.iter().map(|(d, _)| d.as_str()).collect();
+            bail!(
+                "this node has several populations: say whose people these are with --dataset, \
+                 one of {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
 pub(super) async fn run(session: &Session, command: Subjects) -> anyhow::Result<Report> {
     let (mark, who, then) = match command {
         Subjects::Exclude(who) => (
@@ -110,14 +128,25 @@ pub(super) async fn run(session: &Session, command: Subjects) -> anyhow::Result<
              back with the next version that has them.",
         ),
     };
+    let ids = ids(&who.ids)?;
+    let owner = session.owner().await?;
     let marking = Marking {
-        dataset: who.dataset,
+        dataset: match who.dataset {
+            Some(dataset) => dataset,
+            None => {
+                let all = owner.datasets().await?;
+                let named = all
+                    .iter()
+                    .filter_map(|d| Some((&d.name, d.accounts.first()?)));
+                let named: Vec<_> = named.map(|(d, a)| (d, a.name.as_str())).collect();
+                only_population(&named)?
+            }
+        },
         mark,
-        ids: ids(&who.ids)?,
+        ids,
         reason: who.reason,
     };
     let asked = marking.ids.len();
-    let owner = session.owner().await?;
     let matched = progress("telling the node", owner.mark_subjects(&marking)).await?;
     let stays = "Stored answers stay: they are noisy and already released. Their exposure and a \
                  keyed hash of their ids stay for as long as the population does.";
@@ -251,5 +280,19 @@ mod tests {
         assert!(error.contains("line 2") && !error.contains("p2"), "{error}");
         fs::write(&path, "\n").unwrap();
         assert!(pairs(&path).is_err() && ids(&path).is_err());
+    }
+
+    #[test]
+    fn a_dataset_has_to_be_named_only_where_there_are_several_populations() {
+        let [visits, drugs] = ["visits", "drugs"].map(|name| DatasetName::new(name).unwrap());
+        let one = [
+            (&visits, "population people"),
+            (&drugs, "population people"),
+        ];
+        assert_eq!(only_population(&one).unwrap(), visits);
+        let two = [(&visits, "population people"), (&drugs, "population staff")];
+        let said = only_population(&two).unwrap_err().to_string();
+        assert!(said.contains("--dataset, one of visits, drugs"), "{said}");
+        assert!(only_population(&[]).is_err());
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn exposure(session: &Session) -> anyhow::Result<Report> {
         text.push_str("Totals of scientists add up: the limits above bind them all together.\n");
     }
     text.push_str(&stops(&exposure));
+    text.push_str(&overruns(exposure.overruns));
     let people = exposure.scientists.iter().map(|s| {
         json!({
             "name": s.person.name.as_str(),
@@ -39,8 +40,21 @@ pub(super) async fn exposure(session: &Session) -> anyhow::Result<Report> {
         "most_stops": exposure.most_stops,
         "lifts": exposure.lifts,
         "stopped": exposure.stopped,
+        "overruns": exposure.overruns,
     });
     Ok(Report::new(text, view))
+}
+
+fn overruns(late: u32) -> String {
+    if late == 0 {
+        return String::new();
+    }
+    format!(
+        "Since the node was started an answer came later than its public time {}. What its moment \
+         tells is outside the limits above: ask the operator for a larger slot_ms or a faster \
+         machine.\n",
+        words::times(late.into())
+    )
 }
 
 fn stops(exposure: &OwnerExposure) -> String {

@@ -29,6 +29,7 @@ pub(crate) struct Pinned<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) reason: &'a str,
     pub(crate) ceiling: Rho,
+    pub(crate) queries: Digest,
 }
 
 pub(super) const fn deciding<Q, A>(path: &'static str) -> Rpc<Q, A> {
@@ -126,6 +127,7 @@ impl Transport {
             verdict,
             reason,
             ceiling,
+            queries,
         } = pinned;
         let body = v1::Decision {
             study_id: status.id.as_bytes().to_vec(),
@@ -135,6 +137,7 @@ impl Transport {
             verdict: wire::verdict_to(verdict).into(),
             reason: reason.to_owned(),
             price_ceiling_nano: ceiling.nano(),
+            queries_digest: queries.as_bytes().to_vec(),
         };
         let status = self.call(to, rpc, &body).await?;
         status_from(status).map_err(form(to))
@@ -288,6 +291,7 @@ fn owner_exposure_from(answer: v1::OwnerExposureResponse) -> Result<OwnerExposur
         most_stops,
         lifts,
         stopped,
+        overruns,
     } = answer;
     let scientist = |v1::ScientistExposure {
                          person,
@@ -307,6 +311,7 @@ fn owner_exposure_from(answer: v1::OwnerExposureResponse) -> Result<OwnerExposur
         most_stops,
         lifts,
         stopped,
+        overruns,
     })
 }
 

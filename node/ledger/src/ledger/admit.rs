@@ -33,6 +33,8 @@ pub struct AdmitRequest {
     pub shape: Shape,
     /// The digest of the canonical plan, by which the same question is known again.
     pub plan: Digest,
+    /// The digest of the query's canonical form: a study must have been approved with it.
+    pub canonical: Digest,
     /// The columns that the query reads. A grant must have them all.
     pub columns: Vec<String>,
     /// The tables that the query reads, if the dataset has several: columns are named

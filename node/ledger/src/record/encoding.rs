@@ -13,7 +13,8 @@ mod new;
 /// The version in which records of a kind are written; older ones are read for ever.
 const fn newest(kind: u16) -> u16 {
     match kind {
-        POPULATION_CREATED | LIMIT_SET | STUDY_SUBMITTED | INTENT_OPENED | GRANT_GIVEN => 2,
+        POPULATION_CREATED | LIMIT_SET | INTENT_OPENED | GRANT_GIVEN => 2,
+        STUDY_SUBMITTED => 3,
         _ => 1,
     }
 }
@@ -347,6 +348,7 @@ fn read(
 fn read_study(kind: u16, version: u16, from: &mut Reader<'_>) -> Result<Record, InvalidBytes> {
     Ok(match kind {
         STUDY_SUBMITTED if version == 1 => Record::StudySubmitted(old::study(from)?),
+        STUDY_SUBMITTED if version == 2 => Record::StudySubmitted(old::second_study(from)?),
         STUDY_SUBMITTED => Record::StudySubmitted(from.get()?),
         STUDY_DECIDED => Record::StudyDecided {
             study: from.get()?,

@@ -28,7 +28,7 @@ macro_rules! stored_structs {
 stored_structs! {
     DatasetVersion { id, version }
     RequestKey { person, request }
-    StudyRelease { name, price, times, require_complete, delta_keys }
+    StudyRelease { name, price, times, require_complete, delta_keys, canonical }
     AccountInForce { account, limit, mode }
     Secrets { subject, row }
 }

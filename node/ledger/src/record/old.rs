@@ -39,6 +39,7 @@ pub(super) fn study(from: &mut Reader<'_>) -> Result<NewStudy, InvalidBytes> {
             times: from.get()?,
             require_complete: false,
             delta_keys: DeltaCharge::ZERO,
+            canonical: StudyRelease::NO_CANONICAL,
         });
     }
     Ok(NewStudy {
@@ -46,6 +47,33 @@ pub(super) fn study(from: &mut Reader<'_>) -> Result<NewStudy, InvalidBytes> {
         digest,
         scientist,
         project: own_project(&scientist)?,
+        dataset,
+        releases,
+        expires: from.get()?,
+        evidence: get_blob(from)?,
+    })
+}
+
+/// A study whose releases do not say how their queries are read.
+pub(super) fn second_study(from: &mut Reader<'_>) -> Result<NewStudy, InvalidBytes> {
+    let (id, digest, scientist) = (from.get()?, from.get()?, from.get()?);
+    let (project, dataset, number) = (from.get()?, from.get()?, from.get::<u32>()?);
+    let mut releases = Vec::new();
+    for _ in 0..number {
+        releases.push(StudyRelease {
+            name: from.get()?,
+            price: from.get()?,
+            times: from.get()?,
+            require_complete: from.get()?,
+            delta_keys: from.get()?,
+            canonical: StudyRelease::NO_CANONICAL,
+        });
+    }
+    Ok(NewStudy {
+        id,
+        digest,
+        scientist,
+        project,
         dataset,
         releases,
         expires: from.get()?,

@@ -18,7 +18,7 @@ use crate::journal::storage::Storage as _;
 use crate::record::{Record, decode, encode};
 use crate::{
     Account, AccountInForce, Authority, Decision, Intent, LimitSet, Mark, NewGrant, NewStudy, Role,
-    Secrets,
+    Secrets, StudyRelease,
 };
 
 const FIRST: &[u8] = include_bytes!("../../tests/golden/every-record-1.journal");
@@ -27,8 +27,10 @@ const SECOND: &[u8] = include_bytes!("../../tests/golden/every-record-2.journal"
 const SECOND_ROOT: &str = include_str!("../../tests/golden/every-record-2.root");
 const THIRD: &[u8] = include_bytes!("../../tests/golden/every-record-3.journal");
 const THIRD_ROOT: &str = include_str!("../../tests/golden/every-record-3.root");
-const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-4.journal");
-const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-4.root");
+const FOURTH: &[u8] = include_bytes!("../../tests/golden/every-record-4.journal");
+const FOURTH_ROOT: &str = include_str!("../../tests/golden/every-record-4.root");
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/every-record-5.journal");
+const GOLDEN_ROOT: &str = include_str!("../../tests/golden/every-record-5.root");
 const SEGMENT: &str = "seg-00000001.journal";
 
 /// Which file: what the first one could not say reads as if nobody had said it.
@@ -39,6 +41,8 @@ enum File {
     Second,
     /// Without keys that are not declared under a grant.
     Third,
+    /// Without the canonical form of a study's queries.
+    Fourth,
     Newest,
 }
 
@@ -46,7 +50,9 @@ impl File {
     fn delta_keys(self) -> DeltaCharge {
         match self {
             File::First => DeltaCharge::ZERO,
-            File::Second | File::Third | File::Newest => DeltaCharge::from_units(1_234_567),
+            File::Second | File::Third | File::Fourth | File::Newest => {
+                DeltaCharge::from_units(1_234_567)
+            }
         }
     }
 
@@ -66,6 +72,9 @@ impl File {
             study.releases[0].require_complete = true;
             study.releases[0].delta_keys = self.delta_keys();
         }
+        if self != File::Newest {
+            study.releases[0].canonical = StudyRelease::NO_CANONICAL;
+        }
         study
     }
 
@@ -78,7 +87,7 @@ impl File {
         if self != File::First {
             records.extend([project_records(self), subject_records()]);
         }
-        if matches!(self, File::Third | File::Newest) {
+        if !matches!(self, File::First | File::Second) {
             records.push(offer_records());
         }
         records
@@ -116,7 +125,7 @@ fn project_records(file: File) -> Vec<Record> {
         },
         Record::GrantGiven(NewGrant {
             delta_keys: match file {
-                File::Newest => DeltaCharge::from_units(2_345_678),
+                File::Fourth | File::Newest => DeltaCharge::from_units(2_345_678),
                 File::First | File::Second | File::Third => DeltaCharge::ZERO,
             },
             ..new_grant(1, ANN)
@@ -280,7 +289,7 @@ fn intent(file: File) -> Intent {
         },
         plan: match file {
             File::First => Intent::NO_PLAN,
-            File::Second | File::Third | File::Newest => Digest::of(b"plan"),
+            File::Second | File::Third | File::Fourth | File::Newest => Digest::of(b"plan"),
         },
         dataset: dataset(),
         population: people_of(),
@@ -353,6 +362,7 @@ fn todays_code_reads_the_golden_records_of_every_version() {
         (FIRST, FIRST_ROOT, File::First),
         (SECOND, SECOND_ROOT, File::Second),
         (THIRD, THIRD_ROOT, File::Third),
+        (FOURTH, FOURTH_ROOT, File::Fourth),
         (GOLDEN, GOLDEN_ROOT, File::Newest),
     ] {
         let (disk, length) = (Disk::default(), bytes.len() as u64);
@@ -375,10 +385,10 @@ fn write_golden_files() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let disk = written();
     let bytes = disk.bytes(SEGMENT);
-    std::fs::write(folder.join("every-record-4.journal"), bytes).unwrap();
+    std::fs::write(folder.join("every-record-5.journal"), bytes).unwrap();
     let (journal, _) = Journal::open(Arc::new(disk), NODE, entropy(1), SEGMENT_BYTES).unwrap();
     let root = hex(&journal.head().root);
-    std::fs::write(folder.join("every-record-4.root"), root + "\n").unwrap();
+    std::fs::write(folder.join("every-record-5.root"), root + "\n").unwrap();
 }
 
 #[test]
@@ -430,4 +440,12 @@ fn private_parts_have_a_length_that_shows_nothing() {
         assert_eq!(both(rekeyed(count)), both(rekeyed(0)));
     }
     assert_eq!(both(marked(10)), both(marked(18)));
+    let committed = |codes: [u16; 4]| Record::ReleaseCommitted {
+        intent: 18,
+        body: b"release".to_vec(),
+        codes: codes.to_vec(),
+    };
+    for codes in [[0; 4], [1, 0, 0, 0], [0, 0, 0, 1]] {
+        assert_eq!(both(committed(codes)), both(committed([1; 4])));
+    }
 }

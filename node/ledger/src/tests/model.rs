@@ -248,6 +248,7 @@ fn study(n: usize) -> NewStudy {
             times: TIMES,
             require_complete: false,
             delta_keys: DeltaCharge::from_units(approved_keys(n)),
+            canonical: canonical(),
         });
     NewStudy {
         project: project_name(project),

@@ -337,6 +337,12 @@ fn a_release_wanted_complete_runs_only_while_the_meters_prove_it() {
     };
     let other_terms = refusal(ledger.admit(request(1, ANN, 1), NOW));
     assert_eq!(other_terms, Refusal::TermsDiffer(release_name()));
+    let read_anew = AdmitRequest {
+        canonical: obscura_model::ids::Digest::of(b"SELECT COUNT(day) AS n FROM visits"),
+        ..complete(1)
+    };
+    let read_anew = refusal(ledger.admit(read_anew, NOW));
+    assert_eq!(read_anew, Refusal::QueryDiffers(release_name()));
     answer(&ledger, complete(1), 1);
     let head = ledger.head();
     let refused = refusal(ledger.admit(complete(2), NOW));

@@ -159,6 +159,11 @@ pub(super) fn new_grant(n: u8, scientist: KeyId) -> NewGrant {
     }
 }
 
+/// How the query of every release is read.
+pub(super) fn canonical() -> Digest {
+    Digest::of(b"SELECT COUNT(*) AS n FROM visits")
+}
+
 pub(super) fn new_study(n: u8, scientist: KeyId, times: u32) -> NewStudy {
     NewStudy {
         id: study_id(n),
@@ -172,6 +177,7 @@ pub(super) fn new_study(n: u8, scientist: KeyId, times: u32) -> NewStudy {
             times,
             require_complete: false,
             delta_keys: DeltaCharge::ZERO,
+            canonical: canonical(),
         }],
         expires: LATER,
         evidence: vec![n; 40],
@@ -189,6 +195,7 @@ pub(super) fn request(study: u8, person: KeyId, n: u16) -> AdmitRequest {
         dataset: dataset(),
         shape: shape(),
         plan: Digest::of(b"how many visits"),
+        canonical: canonical(),
         columns: vec!["day".to_owned()],
         tables: vec![],
         require_complete: false,

@@ -351,5 +351,6 @@ pub(super) fn owner_exposure(node: &Node) -> Result<v1::OwnerExposureResponse, E
         most_stops: obscura_ledger::MOST_STOPS,
         lifts: populations.iter().map(|p| p.lifts).sum(),
         stopped: populations.iter().any(|p| p.stopped),
+        overruns: node.overruns(),
     })
 }

@@ -351,6 +351,7 @@ fn decided(decision: v1::Decision) -> Result<studies::Decided, Error> {
         verdict,
         reason,
         price_ceiling_nano,
+        queries_digest,
     } = decision;
     Ok(studies::Decided {
         study: study_id(&id)?,
@@ -360,5 +361,9 @@ fn decided(decision: v1::Decision) -> Result<studies::Decided, Error> {
         verdict: wire::verdict_from(verdict)?,
         reason,
         ceiling: Rho::from_nano(price_ceiling_nano),
+        queries: match queries_digest.as_slice() {
+            [] => None,
+            bytes => Some(Digest::from_bytes(bytes).map_err(InvalidWire::from)?),
+        },
     })
 }

@@ -107,6 +107,9 @@ impl Inner {
         if asked != (approved.require_complete, approved.delta_keys) {
             return Err(Refusal::TermsDiffer(release.clone()));
         }
+        if ![request.canonical, StudyRelease::NO_CANONICAL].contains(&approved.canonical) {
+            return Err(Refusal::QueryDiffers(release.clone()));
+        }
         Ok(study)
     }
 
