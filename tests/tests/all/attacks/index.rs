@@ -190,6 +190,8 @@ const TESTS: &[(&str, &str, &str)] = &[
         "moments.rs",
         "nothing_shows_a_release_before_its_slot_ends",
     ),
+    // On demand, for hours: as many releases as one says, and as many again in slots shortened
+    // until half of the runs end behind the boundary, where overruns are compared.
     ("C08", "/tests/src/bin/attack_campaign.rs", "main"),
     (
         "C10",
