@@ -8,10 +8,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use obscura_model::ids::UnixMillis;
 
+/// How the time since the start goes on.
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    /// What had passed by then.
+    before: Duration,
+    /// How much passes in one real second, in seconds.
+    pace: f64,
+}
+
 /// The machine's clock, ahead by what was skipped. Nodes and clients share one.
 #[derive(Debug)]
 pub struct TestClock {
-    start: Instant,
+    running: Mutex<Running>,
+    /// When the last two waits end.
+    waits: Mutex<[Duration; 2]>,
     waited: Mutex<Duration>,
     ahead: AtomicU64,
     real_waits: bool,
@@ -26,7 +38,12 @@ impl TestClock {
     #[allow(clippy::disallowed_methods)] // this is a clock
     pub fn without_waits() -> Self {
         Self {
-            start: Instant::now(),
+            running: Mutex::new(Running {
+                since: Instant::now(),
+                before: Duration::ZERO,
+                pace: 1.0,
+            }),
+            waits: Mutex::default(),
             waited: Mutex::default(),
             ahead: AtomicU64::new(0),
             real_waits: false,
@@ -70,6 +87,25 @@ impl TestClock {
         self.ahead.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// From now on so many times as much time passes for who waits for slots: a slot of 60 ms is
+    /// over after 6 real ones at a pace of 10.
+    #[allow(clippy::disallowed_methods)] // this is a clock
+    pub fn go_at(&self, pace: f64) {
+        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        *running = Running {
+            before: running.passed(),
+            since: Instant::now(),
+            pace,
+        };
+    }
+
+    /// When the last two waits end or ended: of a node that made one release, where its slot
+    /// began and where it ended.
+    #[must_use]
+    pub fn last_waits(&self) -> [Duration; 2] {
+        *self.waits.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// The wall clock and what was skipped.
     #[must_use]
     #[allow(clippy::disallowed_methods)] // this is a clock
@@ -87,7 +123,14 @@ impl TestClock {
     /// Real time since the start and every wait that was skipped.
     #[must_use]
     pub fn since_start(&self) -> Duration {
-        self.start.elapsed() + *self.waited.lock().unwrap_or_else(|e| e.into_inner())
+        let running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        running.passed() + *self.waited.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Running {
+    fn passed(&self) -> Duration {
+        self.before + self.since.elapsed().mul_f64(self.pace)
     }
 }
 
@@ -103,8 +146,11 @@ impl obscura_node::clock::Clock for TestClock {
 
     fn wait_until(&self, at: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let left = at.saturating_sub(self.since_start());
+        let mut waits = self.waits.lock().unwrap_or_else(|e| e.into_inner());
+        *waits = [waits[1], at];
         if self.real_waits {
-            return Box::pin(tokio::time::sleep(left));
+            let running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+            return Box::pin(tokio::time::sleep(left.div_f64(running.pace)));
         }
         *self.waited.lock().unwrap_or_else(|e| e.into_inner()) += left;
         Box::pin(std::future::ready(()))

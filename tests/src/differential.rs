@@ -2,7 +2,7 @@
 //! equal, and what the subject adds before the noise must be as small as was priced.
 //!
 //! The questions come from [`grammar`]; a text outside the language must be refused before any
-//! row is looked at. `differential N [SEED]` asks N of each kind.
+//! row is looked at. `differential N [SEED]` goes on until N of each kind were compared or refused.
 
 pub mod grammar;
 mod world;
@@ -25,8 +25,12 @@ use world::{Side, World};
 const PER_WORLD: u32 = 25;
 /// The longest refusal, in bytes.
 const LONGEST_REFUSAL: usize = 1_000;
+/// The largest minimum cell size that is tried.
+const MOST_MINIMUM: u32 = 20;
 /// The step of slots.
 const STEP: u64 = 20;
+/// Of so many questions of the grammar at most one may be over a public limit.
+const OVER_LIMITS: u32 = 5;
 
 /// What a run saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,43 +49,56 @@ pub struct Figures {
     pub forbidden: u32,
 }
 
-/// Asks `questions` random valid questions and as many that are changed or forbidden.
+/// Asks until `questions` random valid questions were compared on both sides, and as many texts
+/// refused that are changed or forbidden. What is over a public limit, and what was changed and is
+/// still a question, is counted by itself and takes nobody's place.
 ///
 /// # Errors
 ///
 /// At the first question for which something does not hold; the error has its text.
 pub fn run(questions: u32, seed: u64) -> Result<Figures> {
     let mut figures = Figures::default();
-    let mut done = 0;
-    while done < questions {
-        let world_seed = seed.wrapping_add(u64::from(done));
+    for number in 0.. {
+        let world_seed = seed.wrapping_add(number * u64::from(PER_WORLD));
         let mut rng = ChaCha20Rng::seed_from_u64(world_seed);
         let world = World::random(&mut rng)?;
-        for _ in 0..PER_WORLD.min(questions - done) {
-            one(&world, &mut rng, &mut figures)
+        for _ in 0..PER_WORLD {
+            let wanted = [
+                figures.compared < questions,
+                figures.refused + figures.forbidden < questions,
+            ];
+            if wanted == [false; 2] {
+                return Ok(figures);
+            }
+            one(&world, &mut rng, wanted, &mut figures)
                 .with_context(|| format!("in the world of seed {world_seed}"))?;
-            done += 1;
         }
+        ensure!(
+            figures.over_limits <= figures.compared / (OVER_LIMITS - 1) + 5,
+            "the grammar makes too many questions that are refused: {figures:?}"
+        );
     }
-    let most_refused = questions / 5;
-    ensure!(
-        figures.over_limits <= most_refused.max(5),
-        "the grammar makes too many questions that are refused: {figures:?}"
-    );
     Ok(figures)
 }
 
-/// One question of the grammar and one that is changed or forbidden.
-fn one(world: &World, rng: &mut ChaCha20Rng, figures: &mut Figures) -> Result<()> {
-    let mut grammar = Grammar::new(rng);
-    let text = grammar.question();
-    if ask(world, rng, &text, figures)? {
+/// One question of the grammar if one is wanted, and one that is changed or forbidden.
+fn one(
+    world: &World,
+    rng: &mut ChaCha20Rng,
+    [valid, invalid]: [bool; 2],
+    figures: &mut Figures,
+) -> Result<()> {
+    let text = Grammar::new(rng, &world.list).question();
+    if valid && ask(world, rng, &text, figures)? {
         figures.compared += 1;
-    } else {
+    } else if valid {
         figures.over_limits += 1;
     }
+    if !invalid {
+        return Ok(());
+    }
     if rng.random_ratio(1, 4) {
-        let text = Grammar::new(rng).forbidden();
+        let text = Grammar::new(rng, &world.list).forbidden();
         let valid = ask(world, rng, &text, figures)?;
         ensure!(!valid, "this was not refused: {text}");
         figures.forbidden += 1;
@@ -99,14 +116,15 @@ fn one(world: &World, rng: &mut ChaCha20Rng, figures: &mut Figures) -> Result<()
 /// Whether the text is a question; if it is, everything was compared.
 fn ask(world: &World, rng: &mut ChaCha20Rng, text: &str, figures: &mut Figures) -> Result<bool> {
     let asked = accuracy(rng)?;
+    let options = options(rng);
     let noise = rng.random();
-    let question = || match plans(world, text, &asked)? {
+    let question = || match plans(world, text, &asked, &options)? {
         None => Ok(None),
         Some(plans) => compare(world, plans, noise).map(Some),
     };
     match catch_unwind(AssertUnwindSafe(question)) {
-        Err(_) => bail!("a panic at: {text}"),
-        Ok(Err(error)) => Err(error.context(format!("at: {text}"))),
+        Err(_) => bail!("a panic at: {text} with {options:?}"),
+        Ok(Err(error)) => Err(error.context(format!("at: {text} with {options:?}"))),
         Ok(Ok(None)) => Ok(false),
         Ok(Ok(Some(added))) => {
             figures.with_difference += u32::from(added);
@@ -124,13 +142,32 @@ fn accuracy(rng: &mut ChaCha20Rng) -> Result<AccuracyRequest> {
     Ok(AccuracyRequest::whole(way)?)
 }
 
+/// Half of the releases have none of what may be released beside the question.
+fn options(rng: &mut ChaCha20Rng) -> PlanOptions {
+    if rng.random() {
+        return PlanOptions::default();
+    }
+    PlanOptions {
+        coverage: rng.random(),
+        count_clipped: rng.random(),
+        minimum_cell: rng
+            .random::<bool>()
+            .then(|| rng.random_range(1..=MOST_MINIMUM)),
+    }
+}
+
 /// The plan on both sides, or nothing if the text is refused: on both sides with the same words,
 /// and with a place that lies in the text.
-fn plans(world: &World, text: &str, asked: &AccuracyRequest) -> Result<Option<[PrivatePlan; 2]>> {
+fn plans(
+    world: &World,
+    text: &str,
+    asked: &AccuracyRequest,
+    options: &PlanOptions,
+) -> Result<Option<[PrivatePlan; 2]>> {
     let Ok(sql) = SqlText::new(text) else {
         return Ok(None);
     };
-    let plan = |side: &Side| plan(side, &sql, asked);
+    let plan = |side: &Side| plan(side, &world.lists, &sql, asked, options);
     match (plan(&world.with)?, plan(&world.without)?) {
         (Ok(with), Ok(without)) => Ok(Some([with, without])),
         (Err(with), Err(without)) => {
@@ -144,11 +181,13 @@ fn plans(world: &World, text: &str, asked: &AccuracyRequest) -> Result<Option<[P
 
 fn plan(
     side: &Side,
+    lists: &CodeLists,
     sql: &SqlText,
     asked: &AccuracyRequest,
+    options: &PlanOptions,
 ) -> Result<Result<PrivatePlan, Refusal>> {
     let (description, delta) = (&side.description, Delta::new(1e-6)?);
-    let parse = |sql: &SqlText| ValidatedQuery::parse(sql, description, &CodeLists::none());
+    let parse = |sql: &SqlText| ValidatedQuery::parse(sql, description, lists);
     let query = match parse(sql) {
         Ok(query) => query,
         Err(refusal) => return Ok(Err(refusal)),
@@ -164,7 +203,7 @@ fn plan(
         asked,
         Some(Rho::from_nano(1_000_000)),
         delta,
-        &PlanOptions::default(),
+        options,
     ))
 }
 

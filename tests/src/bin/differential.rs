@@ -1,5 +1,5 @@
-//! `differential N [SEED]`: asks N random questions and N that are changed or forbidden, each of
-//! two datasets that differ in one subject, and prints what was seen.
+//! `differential N [SEED]`: asks random questions, each of two datasets that differ in one subject,
+//! until N were compared and N that are changed or forbidden were refused; prints what was seen.
 
 use std::io::Write as _;
 

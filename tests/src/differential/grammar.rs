@@ -261,6 +261,7 @@ const RULES: &[(&str, &[&str])] = &[
             "REGEXP_LIKE({text}, '^[a-m]+(x|y)?')",
             "{text} > 'k'",
             "{text} IN ('a', 'b', 'plain')",
+            "note IN CODELIST('{@}')",
             "{date} >= DATE '2020-02-29'",
             "{date} BETWEEN DATE '2020-01-15' AND DATE '2020-09-01'",
             "{num} IS DISTINCT FROM {num}",
@@ -280,6 +281,8 @@ const RULES: &[(&str, &[&str])] = &[
             "ward NOT IN ('rest')",
             "LOWER(region) = 'n'",
             "ward LIKE '%l%'",
+            "ward IN CODELIST('{@}')",
+            "ward NOT IN CODELIST('{@}')",
         ],
     ),
 ];
@@ -384,13 +387,18 @@ const DEEPEST: u32 = 7;
 /// Makes texts.
 pub struct Grammar<'a> {
     rng: &'a mut ChaCha20Rng,
+    list: &'a str,
     outputs: u32,
 }
 
 impl<'a> Grammar<'a> {
-    /// Texts chosen by this generator.
-    pub fn new(rng: &'a mut ChaCha20Rng) -> Self {
-        Self { rng, outputs: 0 }
+    /// Texts chosen by this generator, with a reference to one list of codes.
+    pub fn new(rng: &'a mut ChaCha20Rng, list: &'a str) -> Self {
+        Self {
+            rng,
+            list,
+            outputs: 0,
+        }
     }
 
     /// A question inside the language.
@@ -416,6 +424,10 @@ impl<'a> Grammar<'a> {
                 break;
             };
             rest = after;
+            if name == "@" {
+                text.push_str(self.list);
+                continue;
+            }
             if name == "#" {
                 text.push_str(&self.outputs.to_string());
                 self.outputs += 1;
@@ -474,7 +486,8 @@ pub fn unexplained() -> Vec<String> {
         .flat_map(|(_, forms)| forms.iter())
         .chain(FORBIDDEN);
     let names = forms.flat_map(|form| form.split('{').skip(1).filter_map(|p| p.split_once('}')));
-    let known = |name: &str| name == "#" || RULES.iter().any(|(rule, _)| *rule == name);
+    let known =
+        |name: &str| ["#", "@"].contains(&name) || RULES.iter().any(|(rule, _)| *rule == name);
     names
         .map(|(name, _)| name.to_owned())
         .filter(|name| !known(name))

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 use obscura_model::answer::Answer;
+use obscura_model::codelist::{CodeList, CodeLists};
 use obscura_model::exposure::Rho;
 use obscura_model::ids::{
     DatasetId, DatasetName, Digest, KeyId, PartyName, ReleaseName, RequestId, StudyId, UnixMillis,
@@ -125,6 +126,14 @@ bounds_from = "form"
 may_be_missing = true
 "#;
 
+/// A list of codes, of which some are nobody's.
+const LIST: &str = r#"
+name = "wards"
+title = "Wards"
+source = "invented"
+codes = ["plain", "elsewhere", "(", "a_b", "gone"]
+"#;
+
 /// One of the two stores.
 pub(super) struct Side {
     pub(super) description: Description,
@@ -143,6 +152,9 @@ pub(super) struct World {
     /// Whose rows are left out, by subject index.
     barred: Vec<bool>,
     pub(super) limit: Rho,
+    pub(super) lists: CodeLists,
+    /// How a question names the list.
+    pub(super) list: String,
 }
 
 /// What one release gives, to everybody and to this test.
@@ -175,7 +187,10 @@ impl World {
             0 => rng.random_range(0..=limit.nano()),
             _ => 0,
         });
+        let list = CodeList::from_toml(LIST)?;
         Ok(Self {
+            list: list.reference(),
+            lists: CodeLists::new([list]),
             barred,
             exposures: exposures.chain(std::iter::repeat(0)).take(1024).collect(),
             with: Side::store(rows.iter().map(|(_, row)| row))?,

@@ -22,6 +22,8 @@ mod logs;
 mod moments;
 #[path = "attacks/numbers.rs"]
 mod numbers;
+#[path = "attacks/planted.rs"]
+mod planted;
 #[path = "attacks/requests.rs"]
 mod requests;
 #[path = "attacks/surface.rs"]

@@ -175,6 +175,16 @@ fn sums_that_do_not_fit_64_bits_fit_no_limit() {
 }
 
 #[test]
+fn sums_are_looked_at_with_every_row_of_every_subject() {
+    let fits = obscura_privacy::capacity::fits;
+    // Twice 2^61 is the end; each factor alone brings it there.
+    assert!(fits(1 << 31, 1, 1 << 30));
+    assert!(!fits(1 << 32, 1, 1 << 30));
+    assert!(!fits(1 << 31, 2, 1 << 30));
+    assert!(!fits(1 << 31, 1, 1 << 31));
+}
+
+#[test]
 fn a_release_at_the_sigmas_of_the_minimum_is_admitted() {
     let limit = Limit::new(5.0, Delta::new(1e-6).unwrap()).unwrap();
     let clips = [5_120u128 * 5_120, 1 << 44, 1 << 20];

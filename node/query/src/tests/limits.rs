@@ -97,6 +97,18 @@ fn flat_and_nested_bombs_are_refused() {
     }
 }
 
+/// One more than the most, with little of all the rest.
+#[test]
+fn each_limit_holds_alone() {
+    let within = |text: String| crate::limits::tokens(&format!("SELECT {text}")).is_ok();
+    let operators = |n| within(format!("1{}", repeat("+1", n)));
+    assert_eq!([1_000, 1_001].map(operators), [true, false]);
+    let depth = |n| within(format!("{}1{}", repeat("(", n), repeat(")", n)));
+    assert_eq!([50, 51].map(depth), [true, false]);
+    let words = |n| within(repeat("a ", n));
+    assert_eq!([3_999, 4_000].map(words), [true, false]);
+}
+
 #[test]
 fn an_end_that_closes_nothing_does_not_hide_depth() {
     refused(&count(&format!("{}1 > 2", repeat("(end + ", 300))));
