@@ -86,8 +86,8 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
     (
         "D21",
-        "node/ledger/src/tests/races.rs",
-        "a_wrong_index_changes_no_answer",
+        "node/ledger/src/tests/forged.rs",
+        "d21_a_record_written_anew_under_good_checksums_stops_the_node_where_it_is_missed",
     ),
     (
         "D22",
