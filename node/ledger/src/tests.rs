@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod failures;
 mod faults;
+mod forged;
 mod golden;
 mod journal;
 mod model;

@@ -145,6 +145,14 @@ fn boundary(now: Duration, step: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::Future;
+    use std::io::Write;
+    use std::pin::Pin;
+    use std::sync::Mutex;
+
+    use obscura_model::ids::UnixMillis;
+    use tokio::sync::watch;
+
     use crate::clock::SystemClock;
 
     #[test]
@@ -209,5 +217,148 @@ mod tests {
         assert_eq!(made.len(), 50);
         assert_eq!(made.iter().filter(|made| **made).count(), 2);
         assert!(clock.elapsed() >= 2 * step);
+    }
+
+    /// A clock that stands wherever it was put, and says what was waited for.
+    #[derive(Debug)]
+    struct Steered {
+        elapsed: watch::Sender<Duration>,
+        waits: watch::Sender<Vec<Duration>>,
+    }
+
+    impl Clock for Steered {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(0)
+        }
+
+        fn elapsed(&self) -> Duration {
+            *self.elapsed.borrow()
+        }
+
+        fn wait_until(&self, at: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            self.waits.send_modify(|waits| waits.push(at));
+            let mut elapsed = self.elapsed.subscribe();
+            Box::pin(async move {
+                elapsed.wait_for(|elapsed| *elapsed >= at).await.unwrap();
+            })
+        }
+    }
+
+    impl Steered {
+        fn at(elapsed: Duration) -> Arc<Self> {
+            let (elapsed, waits) = (watch::Sender::new(elapsed), watch::Sender::new(Vec::new()));
+            Arc::new(Self { elapsed, waits })
+        }
+
+        /// The moment for which the `number`th wait is, as soon as it has begun.
+        async fn wait(&self, number: usize) -> Duration {
+            let mut waits = self.waits.subscribe();
+            let waits = waits.wait_for(|waits| waits.len() >= number).await.unwrap();
+            waits[number - 1]
+        }
+    }
+
+    /// Work during which the clock gets to a moment.
+    #[derive(Debug)]
+    struct Slow {
+        clock: Arc<Steered>,
+        length: Duration,
+        until: Duration,
+    }
+
+    impl Work for Slow {
+        type Answer = ();
+        fn length(&self) -> Duration {
+            self.length
+        }
+        fn run(self) -> Outcome<()> {
+            self.clock.elapsed.send_replace(self.until);
+            Outcome::AtEnd(Ok(()))
+        }
+    }
+
+    /// What is logged goes here.
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const NANO: Duration = Duration::from_nanos(1);
+
+    /// When the answer of work of 60 ms in a slot from 20 ms on leaves, if the work is done `late`
+    /// after the slot began; and what is logged.
+    async fn overrun(late: Duration) -> (Duration, String) {
+        let (log, start) = (Log::default(), Duration::from_millis(20));
+        let into = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || into.clone())
+            .finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let clock = Steered::at(start - NANO);
+        let slots = Slots::start(clock.clone(), start);
+        let (length, until) = (Duration::from_millis(60), start + late);
+        let work = Slow {
+            clock: clock.clone(),
+            length,
+            until,
+        };
+        let answer = tokio::spawn(async move { slots.run(work).await });
+        assert_eq!(clock.wait(1).await, start);
+        assert_eq!(
+            clock.elapsed(),
+            start - NANO,
+            "nothing runs before the slot"
+        );
+        clock.elapsed.send_replace(start);
+        let end = clock.wait(2).await;
+        assert_eq!(clock.elapsed(), until, "the work is done");
+        if end > until {
+            clock.elapsed.send_replace(end - NANO);
+        }
+        // Whoever could go on has gone on.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(answer.is_finished(), end <= until, "{late:?}");
+        clock.elapsed.send_replace(end.max(until));
+        answer.await.unwrap().unwrap();
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        (end - start, log)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_late_leaves_at_the_next_doubling_never_before_and_the_log_says_so() {
+        let length = Duration::from_millis(60);
+        let cases = [
+            (NANO, 1),
+            (length, 1),
+            (length + NANO, 2),
+            (2 * length, 2),
+            (2 * length + NANO, 4),
+            (3 * length, 4),
+            (4 * length, 4),
+            (4 * length + NANO, 8),
+            (1_000 * length, 1_024),
+        ];
+        for (late, stretched) in cases {
+            let (end, log) = overrun(late).await;
+            assert_eq!(end, stretched * length, "{late:?}");
+            let says = log.contains("a slot was overrun");
+            assert_eq!(says, stretched > 1, "{late:?}: {log}");
+            assert_eq!(
+                log.contains(&format!("stretched={stretched}")),
+                says,
+                "{log}"
+            );
+            assert_eq!(log.lines().count(), usize::from(says), "{log}");
+        }
     }
 }

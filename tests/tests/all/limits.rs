@@ -4,9 +4,9 @@ use obscura_client::model::accuracy::Accuracy;
 use obscura_client::model::exposure::{Limit, Mode, Rho};
 use obscura_client::model::ids::PartyName;
 use obscura_client::model::release::Completeness;
-use obscura_client::model::study::Study;
+use obscura_client::model::study::{ReleaseOptions, Study};
 use obscura_client::{Client, VerifiedRelease};
-use obscura_tests::cluster::{Cluster, ask, release_name};
+use obscura_tests::cluster::{Ask, Cluster, ask, release_name};
 use obscura_tests::data::visits;
 
 use crate::support::{VISITS, outcome};
@@ -91,6 +91,92 @@ async fn protect_goes_on_and_says_that_people_may_be_missing() {
     );
     let meter = cluster.sites[0].meter().unwrap();
     assert_eq!(meter.nano(), 5 * release.price.nano());
+    cluster.stop().await;
+}
+
+/// Noisy people in a vector of counts without keys.
+fn people(release: &VerifiedRelease, vector: usize) -> (f64, f64) {
+    let answer = &release.release().answer;
+    let (shape, value) = (&answer.shape().vectors[vector], answer.values()[vector][0]);
+    (value as f64 * shape.step(), shape.sigma_in_units())
+}
+
+#[track_caller]
+fn assert_people(release: &VerifiedRelease, vector: usize, expected: f64) {
+    let (people, sigma) = people(release, vector);
+    // So little noise that nobody hides in it: more than six sigma once in 10^8.
+    assert!(6.0 * sigma < 1.0, "{sigma}");
+    assert!(
+        (people - expected).abs() < 6.0 * sigma,
+        "{people}, not {expected}"
+    );
+}
+
+/// What is wanted complete or not at all comes while the meters prove it, and afterwards what is
+/// wanted with a count of who is in it. One person has more rows than count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wanted_complete_is_refused_once_the_meters_do_not_prove_it() {
+    let epsilon = 400.0;
+    let mut dataset = visits(60, 3, 1);
+    dataset.csv.push_str("p0,0,3,5.0\np0,0,4,7.0\n");
+    let builder = Cluster::builder().site(dataset).limit(epsilon);
+    let cluster = builder.build().await.unwrap();
+    let (site, ada) = (&cluster.sites[0], cluster.client("ada").await.unwrap());
+    let sql = "SELECT COUNT(*) AS n FROM visits";
+    let quarter = limit(epsilon).largest_release().nano();
+    let counted = ReleaseOptions {
+        require_complete: false,
+        coverage: true,
+        count_clipped: true,
+    };
+    let asks = [
+        ask("whole", sql, quarter).times(6).complete(),
+        Ask {
+            options: counted,
+            ..ask("open", sql, quarter).times(3)
+        },
+    ];
+    let study = cluster.approved(&ada, &asks).await.unwrap();
+    let (node, names) = (
+        PartyName::new("site-1").unwrap(),
+        ["whole", "open"].map(|name| release_name(name).unwrap()),
+    );
+    let open = ada.release(&study, &node, &names[1], 1).await.unwrap();
+    let nobody = Completeness::NobodyDropped;
+    assert_eq!(open.release().completeness, nobody);
+    // Rows, people in it, people cut: p0.
+    for (vector, expected) in [60.0, 60.0, 1.0].into_iter().enumerate() {
+        assert_people(&open, vector, expected);
+    }
+    for run in 1..=3 {
+        let whole = ada.release(&study, &node, &names[0], run).await.unwrap();
+        assert_eq!(whole.release().completeness, nobody);
+        assert_eq!(whole.release().answer.shape().vectors.len(), 1);
+    }
+    // Nothing is left that everybody surely has, so that nothing runs and nothing is charged.
+    let (meter, records) = (site.meter().unwrap(), site.node().unwrap().ledger().head());
+    for run in [4, 4, 5] {
+        let refused = outcome(ada.release(&study, &node, &names[0], run).await);
+        assert_eq!(refused.0, "not_now", "{}", refused.1);
+        for said in [
+            "meters no longer rule out",
+            "require_complete = false",
+            "coverage",
+        ] {
+            assert!(refused.1.contains(said), "{}", refused.1);
+        }
+        assert_eq!(site.meter().unwrap(), meter);
+        assert_eq!(site.node().unwrap().ledger().head(), records);
+    }
+    let open = ada.release(&study, &node, &names[1], 2).await.unwrap();
+    let missing = Completeness::SubjectsMayBeMissing;
+    assert_eq!(open.release().completeness, missing);
+    for vector in 0..3 {
+        assert_people(&open, vector, 0.0);
+    }
+    assert!(site.meter().unwrap() > meter);
+    // What was answered complete is still answered.
+    assert!(ada.release(&study, &node, &names[0], 3).await.is_ok());
     cluster.stop().await;
 }
 

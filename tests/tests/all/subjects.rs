@@ -74,7 +74,7 @@ fn holds(folder: &Path, bytes: &str) -> bool {
     })
 }
 
-async fn silently_inactive(mode: Mode) {
+async fn silently_inactive(mode: Mode, mark: SubjectMark) {
     let cluster = cluster(mode).await;
     let ada = cluster.client("ada").await.unwrap();
     let owner = cluster.sites[0].owner_client().await.unwrap();
@@ -83,18 +83,14 @@ async fn silently_inactive(mode: Mode) {
     assert_eq!(tens(&ada, &study, 1).await, (60.0, complete));
     let before = cluster.sites[0].meter().unwrap();
     // Ten of these are known; the owner alone learns it.
-    let matched = owner
-        .mark_subjects(&marking(SubjectMark::Erase, 50..70))
-        .await;
+    let matched = owner.mark_subjects(&marking(mark, 50..70)).await;
     assert_eq!(matched.unwrap(), 10);
     assert_eq!(tens(&ada, &study, 2).await, (50.0, complete));
     // The price is that of everybody, so that the meter does not show it.
     let after = cluster.sites[0].meter().unwrap();
     assert_eq!(after.nano(), 2 * before.nano());
     // Again changes nothing.
-    let again = owner
-        .mark_subjects(&marking(SubjectMark::Erase, 50..70))
-        .await;
+    let again = owner.mark_subjects(&marking(mark, 50..70)).await;
     assert_eq!(again.unwrap(), 10);
     assert_eq!(tens(&ada, &study, 3).await, (50.0, complete));
     let back = owner
@@ -111,24 +107,33 @@ async fn silently_inactive(mode: Mode) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erased_people_are_silently_inactive_in_protect_mode() {
-    silently_inactive(Mode::Protect).await;
+    silently_inactive(Mode::Protect, SubjectMark::Erase).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erased_people_are_silently_inactive_in_strict_mode() {
-    silently_inactive(Mode::Strict).await;
+    silently_inactive(Mode::Strict, SubjectMark::Erase).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_back_has_the_exposure_of_before() {
+async fn excluded_people_are_silently_inactive_in_protect_mode() {
+    silently_inactive(Mode::Protect, SubjectMark::Exclude).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn excluded_people_are_silently_inactive_in_strict_mode() {
+    silently_inactive(Mode::Strict, SubjectMark::Exclude).await;
+}
+
+async fn back_with_exposure(mark: SubjectMark) {
     let cluster = cluster(Mode::Protect).await;
     let ada = cluster.client("ada").await.unwrap();
     let owner = cluster.sites[0].owner_client().await.unwrap();
     // Four releases of this size fit each person.
     let study = study(&cluster, &ada, limit() * 2 / 9).await;
     assert_eq!(tens(&ada, &study, 1).await.0, 60.0);
-    let erased = marking(SubjectMark::Erase, 0..10);
-    owner.mark_subjects(&erased).await.unwrap();
+    let gone = marking(mark, 0..10);
+    owner.mark_subjects(&gone).await.unwrap();
     for run in 2..=4 {
         assert_eq!(tens(&ada, &study, run).await.0, 50.0, "run {run}");
     }
@@ -140,6 +145,51 @@ async fn who_comes_back_has_the_exposure_of_before() {
         assert_eq!(tens(&ada, &study, run).await.0, 10.0, "run {run}");
     }
     assert_eq!(tens(&ada, &study, 9).await.0, 0.0);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_has_the_exposure_of_before() {
+    back_with_exposure(SubjectMark::Erase).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_excluded_has_the_exposure_of_before() {
+    back_with_exposure(SubjectMark::Exclude).await;
+}
+
+/// The rows of whoever is excluded are in no later version, until one after they came back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_excluded_people_drop_out_of_the_next_version_and_return_with_them() {
+    let cluster = cluster(Mode::Protect).await;
+    let site = &cluster.sites[0];
+    let ada = cluster.client("ada").await.unwrap();
+    let owner = site.owner_client().await.unwrap();
+    let description = &site.dataset.description;
+    // Four releases of this size fit each person.
+    let nano = limit() * 2 / 9;
+    let first = study(&cluster, &ada, nano).await;
+    assert_eq!(tens(&ada, &first, 1).await.0, 60.0);
+    let excluded = marking(SubjectMark::Exclude, 0..10);
+    assert_eq!(owner.mark_subjects(&excluded).await.unwrap(), 10);
+    assert_eq!(add(&owner, description, false, ids(0..0)).await, 10);
+    let without = study(&cluster, &ada, nano).await;
+    assert_eq!(tens(&ada, &without, 1).await.0, 50.0);
+    let back = marking(SubjectMark::Readmit, 0..10);
+    assert_eq!(owner.mark_subjects(&back).await.unwrap(), 10);
+    assert_eq!(
+        tens(&ada, &without, 2).await.0,
+        50.0,
+        "their rows are not there"
+    );
+    assert_eq!(add(&owner, description, false, ids(0..0)).await, 0);
+    let again = study(&cluster, &ada, nano).await;
+    assert_eq!(tens(&ada, &again, 1).await.0, 60.0);
+    // Four for those who stayed; those who came back were in two of them.
+    for run in 2..=3 {
+        assert_eq!(tens(&ada, &again, run).await.0, 10.0, "run {run}");
+    }
+    assert_eq!(tens(&ada, &again, 4).await.0, 0.0);
     cluster.stop().await;
 }
 
@@ -172,6 +222,19 @@ async fn an_opt_out_list_is_applied_before_the_rows_are_read_and_is_not_kept() {
 async fn new_ids_are_the_same_people() {
     let cluster = cluster(Mode::Protect).await;
     let owner = cluster.sites[0].owner_client().await.unwrap();
+    let ada = cluster.client("ada").await.unwrap();
+    // Four releases of this size fit each person: all of them for fifty, one for the first ten.
+    let nano = limit() * 2 / 9;
+    let before = study(&cluster, &ada, nano).await;
+    assert_eq!(tens(&ada, &before, 1).await.0, 60.0);
+    let gone = marking(SubjectMark::Exclude, 0..10);
+    assert_eq!(owner.mark_subjects(&gone).await.unwrap(), 10);
+    for run in 2..=4 {
+        assert_eq!(tens(&ada, &before, run).await.0, 50.0, "run {run}");
+    }
+    let back = marking(SubjectMark::Readmit, 0..10);
+    assert_eq!(owner.mark_subjects(&back).await.unwrap(), 10);
+    let meter = cluster.sites[0].meter().unwrap();
     let pair = |n| (format!("person-of-test-{n}"), format!("renamed-{n}"));
     let rekeying = Rekeying {
         population: PopulationName::new("people").unwrap(),
@@ -185,6 +248,13 @@ async fn new_ids_are_the_same_people() {
     std::fs::write(import, csv).unwrap();
     let added = owner.add_dataset(&site.dataset.description).await.unwrap();
     assert_eq!(added.subjects, 60, "nobody is counted twice");
+    assert_eq!(site.meter().unwrap(), meter);
+    // Under their new ids they have the exposure of before, each their own.
+    let after = study(&cluster, &ada, nano).await;
+    for run in 1..=3 {
+        assert_eq!(tens(&ada, &after, run).await.0, 10.0, "run {run}");
+    }
+    assert_eq!(tens(&ada, &after, 4).await.0, 0.0);
     let data = site.folder.join("data");
     assert!(!holds(&data, "renamed-1"), "an id is stored in plain");
     cluster.stop().await;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use obscura_model::schema::Description;
 use obscura_privacy::Tally;
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -70,6 +71,61 @@ proptest! {
         let again = store(&shuffled, &folder);
         prop_assert_eq!(&sums(&plan, &again.rows(), batch), &expected);
         prop_assert_eq!(&sums(&plan, &again.rows(), 1), &expected);
+    }
+}
+
+/// 2^53 and a thousand ones, whose sum in floating point depends on the order: each a person's, or
+/// all of them one person's.
+fn big(kind: &str, rows: u32) -> Description {
+    let text = format!(
+        "name = \"big\"\ntitle = \"Big\"\nsource = \"big.csv\"\nsubject = \"person\"\n\
+         subject_unit = \"person\"\nmost_rows_per_subject = {rows}\nsubjects = [1, 3000]\n\
+         delta = 1e-6\n[[column]]\nname = \"x\"\ntype = \"{kind}\"\nlowest = 0\n\
+         highest = 9007199254740992\nmeaning = \"x\"\nbounds_from = \"design\"\n"
+    );
+    Description::from_toml(&text).unwrap()
+}
+
+#[test]
+fn a05_two_to_the_53_and_ones_add_up_alike_in_any_order_and_any_batches() {
+    let values: Vec<u64> = std::iter::once(1 << 53).chain([1; 1000]).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, rows) in [
+        ("integer", 1),
+        ("number", 1),
+        ("integer", 1001),
+        ("number", 1001),
+    ] {
+        let description = big(kind, rows);
+        let person = |row: usize| if rows == 1 { row } else { 0 };
+        let forward: Vec<String> = values
+            .iter()
+            .enumerate()
+            .map(|(row, value)| format!("p{},{value}\n", person(row)))
+            .collect();
+        let table = |lines: &[String]| {
+            let text = format!("person,x\n{}", lines.concat());
+            std::fs::write(folder.path().join("big.csv"), text).unwrap();
+            stored(&description, folder.path())
+        };
+        let backward: Vec<String> = forward.iter().rev().cloned().collect();
+        // The same values in the other order, so that they are other people's.
+        let moved: Vec<String> = values
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(row, value)| format!("p{},{value}\n", person(row)))
+            .collect();
+        let plan = plan_with("SELECT SUM(x) AS s FROM big", &description).unwrap();
+        let expected = sums(&plan, &table(&forward).rows(), 8192);
+        assert_ne!(expected, [[0]], "{kind} {rows}");
+        for lines in [forward, backward, moved] {
+            let table = table(&lines);
+            for batch in [1, 2, 7, 500, 1000, 1001, 8191, 8192] {
+                let found = sums(&plan, &table.rows(), batch);
+                assert_eq!(found, expected, "{kind}, {rows} rows, batches of {batch}");
+            }
+        }
     }
 }
 

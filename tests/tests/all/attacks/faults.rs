@@ -45,9 +45,12 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The rows of the section, but those of other suites (H08 to H10, H16).
+const ROWS: [&str; 5] = ["H01", "H03", "H04", "H05", "H15"];
+
 #[test]
 fn every_row_of_the_section_has_its_test() {
-    check_index(INDEX);
+    check_index(INDEX, &ROWS);
 }
 
 /// The stored rows of the only dataset.
@@ -164,10 +167,38 @@ async fn h15_stored_rows_that_were_damaged_fail_with_a_fixed_text_and_keep_their
     .await;
     damaged(|bytes| bytes.truncate(bytes.len() / 3)).await;
     damaged(Vec::clear).await;
-    // A whole and valid file, of other rows.
     damaged(|bytes| {
         let last = bytes.len() - 1;
         bytes.swap(last, last - 1);
+    })
+    .await;
+}
+
+/// A whole and valid file of the same description that some node registered and answers from,
+/// with one row changed.
+async fn of_other_rows() -> Vec<u8> {
+    let mut dataset = visits(60, 3, 1);
+    let row = dataset.csv.lines().nth(30).unwrap().to_owned();
+    let (start, _) = row.rsplit_once(',').unwrap();
+    dataset.csv = dataset.csv.replacen(&row, &format!("{start},99.5"), 1);
+    assert_ne!(dataset.csv, visits(60, 3, 1).csv);
+    let cluster = one(dataset).await;
+    let ada = cluster.client("ada").await.unwrap();
+    let asks = [ask("n", VISITS, 5_000_000)];
+    let study = cluster.approved(&ada, &asks).await.unwrap();
+    let eve = Attacker::new(&cluster, "ada", 0);
+    assert!(eve.run(&study, 1).await.is_ok());
+    let bytes = std::fs::read(stored(&cluster)).unwrap();
+    cluster.stop().await;
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h15_a_whole_file_of_other_rows_is_no_stored_file() {
+    let other = of_other_rows().await;
+    damaged(|bytes| {
+        assert_ne!(*bytes, other);
+        bytes.clone_from(&other);
     })
     .await;
 }

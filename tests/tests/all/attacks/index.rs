@@ -42,6 +42,16 @@ const TESTS: &[(&str, &str, &str)] = &[
         "many_row_groups_on_many_threads_give_the_same_sums",
     ),
     (
+        "A05",
+        "/node/query/src/tests/rows.rs",
+        "sums_do_not_depend_on_row_order_or_batch_size",
+    ),
+    (
+        "A05",
+        "/node/query/src/tests/rows.rs",
+        "a05_two_to_the_53_and_ones_add_up_alike_in_any_order_and_any_batches",
+    ),
+    (
         "A08",
         "numbers.rs",
         "a08_a09_what_is_no_number_is_missing_and_infinity_is_at_the_bound",
@@ -56,6 +66,11 @@ const TESTS: &[(&str, &str, &str)] = &[
         "A12",
         "requests.rs",
         "no_number_that_an_accuracy_can_hold_makes_an_answer_cheap",
+    ),
+    (
+        "A12",
+        "requests.rs",
+        "a12_no_accuracy_is_refused_otherwise_because_of_who_is_there",
     ),
     (
         "A14",

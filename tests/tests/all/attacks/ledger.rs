@@ -1,12 +1,12 @@
 //! Attacks on exposure, ledger and request ids (D01 to D27; the clock, restored backups and the
 //! audit of the log are other suites').
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use obscura_client::model::exposure::{Delta, Mode};
-use obscura_client::model::ids::PartyName;
+use obscura_client::model::ids::{PartyName, PopulationName};
 use obscura_client::model::release::{Completeness, SignedRelease};
 use obscura_client::model::study::Study;
 use obscura_client::{NewLimit, ScientistLimit};
@@ -86,8 +86,8 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
     (
         "D21",
-        "node/ledger/src/tests/races.rs",
-        "a_wrong_index_changes_no_answer",
+        "node/ledger/src/tests/forged.rs",
+        "d21_a_record_written_anew_under_good_checksums_stops_the_node_where_it_is_missed",
     ),
     (
         "D22",
@@ -111,21 +111,28 @@ pub(super) const INDEX: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Each row's test is there: a function of that name in that file.
-pub(super) fn check_index(index: &[(&str, &str, &str)]) {
+/// The rows of the section, but those of other suites (D16 to D18, D31).
+const ROWS: [&str; 17] = [
+    "D01", "D02", "D04", "D05", "D06", "D08", "D10", "D11", "D12", "D13", "D15", "D19", "D21",
+    "D22", "D23", "D26", "D27",
+];
+
+/// These rows are there and no others, and each one's test is there: a function of that name in
+/// that file.
+pub(super) fn check_index(index: &[(&str, &str, &str)], rows: &[&str]) {
     let sources = texts(&["rs"]);
     for (id, file, name) in index {
         let mut found = sources.iter().filter(|(path, _)| path.ends_with(file));
         let there = found.any(|(_, text)| text.contains(&format!("fn {name}(")));
         assert!(there, "{id}: there is no {name} in {file}");
     }
-    let ids: BTreeSet<_> = index.iter().map(|(id, _, _)| id).collect();
-    assert_eq!(ids.len(), index.len(), "a row is there twice");
+    let ids: Vec<_> = index.iter().map(|(id, _, _)| *id).collect();
+    assert_eq!(ids, rows, "a row is missing, too many, or there twice");
 }
 
 #[test]
 fn every_row_of_the_section_has_its_test() {
-    check_index(INDEX);
+    check_index(INDEX, &ROWS);
 }
 
 fn site_1() -> PartyName {
@@ -231,33 +238,76 @@ async fn d04_a_hundred_repeats_are_one_release_priced_once() {
     cluster.stop().await;
 }
 
+/// How far the node was when a caller left: by the records that the call had made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// None: nothing was priced.
+    Before,
+    /// The intent: the fold runs, or the noise is drawn.
+    During,
+    /// The release too; it has not arrived.
+    After,
+}
+
+/// Makes a call and drops it, which resets its stream: after `polls` polls of it, or as soon as
+/// the ledger is `records` longer. Tells how far the node was by then; nothing if it answered.
+async fn dropped<T>(
+    call: impl Future<Output = T>,
+    ledger: &Ledger,
+    (polls, records): (usize, u64),
+) -> Option<Left> {
+    let before = ledger.head().size;
+    let mut call = Box::pin(call);
+    for poll in 0.. {
+        if poll >= polls && ledger.head().size - before >= records {
+            break;
+        }
+        tokio::select! {
+            biased;
+            _ = &mut call => return None,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(call);
+    Some(match ledger.head().size - before {
+        0 => Left::Before,
+        1 => Left::During,
+        _ => Left::After,
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d08_whatever_was_priced_for_a_caller_who_left_can_be_fetched() {
     // Five hundred altogether.
     const TRIALS: u8 = 250;
     let cluster = one(visits(60, 3, 1)).await;
     let key = cluster.sites[0].institution().unwrap().key;
+    let ledger = cluster.sites[0].node().unwrap().ledger().clone();
     let (mut prices, mut kept) = (0, BTreeSet::new());
+    let mut left = BTreeMap::new();
     for who in ["ada", "bob"] {
         let client = cluster.client(who).await.unwrap();
         let asks = [ask("n", VISITS, 1_000_000).times(u32::from(TRIALS))];
         let study = cluster.approved(&client, &asks).await.unwrap();
         let eve = Attacker::new(&cluster, who, 0);
         for id in 1..=TRIALS {
-            let call = eve.run(&study, id);
-            // At another moment of the call each time; dropping the call resets its stream.
-            let moment = Duration::from_micros(u64::from(id) * 2_654_435_761 % 6_000);
-            drop(tokio::time::timeout(moment, call).await);
+            let moment = match id % 3 {
+                0 => (usize::from(id % 20), 0),
+                records => (0, u64::from(records)),
+            };
+            let how = dropped(eve.run(&study, id), &ledger, moment).await;
+            *left.entry(how).or_insert(0) += 1;
+            // Some are fetched at once, while they run or before they are there; the others when
+            // all have gone.
+            if id % 5 == 0 || how == Some(Left::Before) {
+                kept.insert(fetched(&eve, &study, id).await.body);
+            }
+            while open(&ledger) {
+                tokio::task::yield_now().await;
+            }
         }
         for id in 1..=TRIALS {
-            let release = loop {
-                match eve.run(&study, id).await {
-                    Ok(release) => break release,
-                    // Its own first call is still under way.
-                    Err((Code::ResourceExhausted, _)) => tokio::task::yield_now().await,
-                    Err(other) => panic!("{who} {id}: {other:?}"),
-                }
-            };
+            let release = fetched(&eve, &study, id).await;
             prices += release.open(&key).unwrap().price.nano();
             kept.insert(release.body);
         }
@@ -265,12 +315,34 @@ async fn d08_whatever_was_priced_for_a_caller_who_left_can_be_fetched() {
     assert_eq!(
         kept.len(),
         2 * usize::from(TRIALS),
-        "every request has a release of its own"
+        "every request has one release of its own"
     );
-    let ledger = cluster.sites[0].node().unwrap().ledger().clone();
+    for how in [Left::Before, Left::During, Left::After] {
+        let times = left.get(&Some(how)).copied().unwrap_or(0);
+        assert!(times >= 10, "{how:?}: {left:?}");
+    }
     assert_eq!(cluster.sites[0].meter().unwrap().nano(), prices);
     assert!(ledger.reruns().is_empty());
     cluster.stop().await;
+}
+
+/// Whether a release is begun and not committed.
+fn open(ledger: &Ledger) -> bool {
+    let people = PopulationName::new("people").unwrap();
+    let view = ledger.population(&people, ledger.last_time()).unwrap();
+    view.open_intent.is_some()
+}
+
+/// The release of a request whose first caller left.
+async fn fetched(eve: &Attacker<'_>, study: &Study, id: u8) -> SignedRelease {
+    loop {
+        match eve.run(study, id).await {
+            Ok(release) => break release,
+            // Its own first call is still under way.
+            Err((Code::ResourceExhausted, _)) => tokio::task::yield_now().await,
+            Err(other) => panic!("{id}: {other:?}"),
+        }
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

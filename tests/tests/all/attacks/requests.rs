@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use obscura_client::model::exposure::{Mode, Rho};
 use obscura_client::model::wire;
-use obscura_tests::cluster::{Cluster, ask};
+use obscura_tests::cluster::{Cluster, ask, study, terms};
 use obscura_tests::data::visits;
+use obscura_tests::fixture::{Setup, World, Worlds};
 use obscura_wire::v1;
 use prost::Message as _;
 use tonic::Code;
 
-use super::{Attacker, SUBMIT, declared, limit, one};
+use super::{Attacker, PREVIEW, SUBMIT, declared, limit, one, preview};
 use crate::support::VISITS;
 
 /// The noise is drawn on the grid and not in units of the answer: with 1,024 steps to a row, a
@@ -37,12 +38,9 @@ async fn noisy_counts_lie_anywhere_on_their_grid() {
     cluster.stop().await;
 }
 
-/// A12: a price is refused or in range, and never below the minimum.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_number_that_an_accuracy_can_hold_makes_an_answer_cheap() {
+/// Accuracies at and beyond every end of what a message can hold.
+fn odd_ways() -> Vec<v1::accuracy::Way> {
     use v1::accuracy::Way;
-    let cluster = one(visits(60, 3, 1)).await;
-    let eve = Attacker::new(&cluster, "ada", 0);
     let mut ways = vec![
         Way::PriceNano(0),
         Way::PriceNano(1),
@@ -73,6 +71,15 @@ async fn no_number_that_an_accuracy_can_hold_makes_an_answer_cheap() {
         };
         ways.extend([within(0), within(1), within(u64::MAX)]);
     }
+    ways
+}
+
+/// A12: a price is refused or in range, and never below the minimum.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_number_that_an_accuracy_can_hold_makes_an_answer_cheap() {
+    let cluster = one(visits(60, 3, 1)).await;
+    let eve = Attacker::new(&cluster, "ada", 0);
+    let ways = odd_ways();
     let least = limit(5.0).smallest_release().nano();
     let queries = [
         VISITS,
@@ -100,6 +107,49 @@ async fn no_number_that_an_accuracy_can_hold_makes_an_answer_cheap() {
     }
     assert!(priced >= 5, "{priced}");
     cluster.stop().await;
+}
+
+/// A12: previews and studies with such an accuracy are answered with the same bytes whoever is
+/// there, and nothing is begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a12_no_accuracy_is_refused_otherwise_because_of_who_is_there() {
+    let setup = Setup {
+        worlds: vec![World::Everybody, World::Without],
+        ..Setup::default()
+    };
+    let worlds = Worlds::build(setup).await.unwrap();
+    let sql = "SELECT COUNT(*) AS n, SUM(income) AS s FROM patients WHERE age = 42";
+    let before = worlds.alike().await.unwrap();
+    let fine = study(
+        &worlds.clients()[0],
+        "patients",
+        &[ask("n", sql, 1_000_000)],
+        terms(),
+        worlds.clusters[0].institutions().unwrap(),
+    );
+    let fine = wire::study_to(&fine.unwrap());
+    let mut refused = 0;
+    for way in odd_ways() {
+        let accuracy = preview(sql, way).accuracy;
+        let preview = v1::PreviewRequest {
+            dataset: "patients".to_owned(),
+            ..preview(sql, way)
+        };
+        let told = worlds.call(PREVIEW, preview.encode_to_vec()).await.unwrap();
+        let previewed = told.alike().unwrap_or_else(|e| panic!("{way:?}: {e:#}"));
+        if let Err((code, text)) = &previewed {
+            assert_eq!(*code, Code::InvalidArgument, "{way:?}: {text}");
+            let mut study = fine.clone();
+            study.releases[0].accuracy = accuracy;
+            let told = worlds.call(SUBMIT, study.encode_to_vec()).await.unwrap();
+            let (code, text) = told.alike().unwrap().expect_err("it was taken");
+            assert_eq!(code, Code::InvalidArgument, "{way:?}: {text}");
+            refused += 1;
+        }
+    }
+    assert!(refused >= 20, "{refused}");
+    worlds.alike().await.unwrap().like(&before).unwrap();
+    worlds.stop().await;
 }
 
 /// A14, A19: ten tenths fit and an eleventh does not, and the meter is the sum of the prices.
