@@ -28,7 +28,7 @@ source = "visits.csv"
 subject = "person"
 subject_unit = "person"
 most_rows_per_subject = 3
-subjects = [10, 1000]
+subjects = [10, 100000]
 delta = 1e-6
 
 [[column]]
@@ -116,15 +116,19 @@ fn store(visits: &[Visit], folder: &Path) -> PrivateTable {
     PrivateTable::open(&folder.join("table.parquet"), &description()).unwrap()
 }
 
+/// As many subjects as the index has room for.
+const CAPACITY: u64 = 131_072;
+
 fn nobody_barred<'a>(accounts: &'a [&'a [u64]]) -> Known<'a> {
-    let barred = &[false; 1024];
+    let barred = &[false; CAPACITY as usize];
     Known { accounts, barred }
 }
 
 fn fold(plan: &PrivatePlan, table: &PrivateTable, threads: usize) -> Vec<Vec<i64>> {
     let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
-    let permit = Permit::after_durable_intent(1, filter, plan.shape().clone(), true, 1024).unwrap();
-    let exposures = vec![0u64; 1024];
+    let permit =
+        Permit::after_durable_intent(1, filter, plan.shape().clone(), true, CAPACITY).unwrap();
+    let exposures = vec![0u64; CAPACITY as usize];
     Contributions::bind(permit, plan.clone(), table.rows())
         .fold(nobody_barred(&[&exposures]), threads)
         .unwrap()
@@ -233,7 +237,7 @@ proptest! {
 fn many_row_groups_on_many_threads_give_the_same_sums() {
     let visits: Vec<Visit> = (0..300_000)
         .map(|i| Visit {
-            person: i / 300,
+            person: i / 4,
             cost: (i % 7 != 0).then(|| f64::from(i % 301)),
             ward: Some((i % 3) as usize),
             urgent: i % 2 == 0,
@@ -300,9 +304,9 @@ fn a_fold_that_is_told_to_stop_gives_nothing_and_says_nothing_of_rows() {
     for stopped in [true, false] {
         let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
         let permit =
-            Permit::after_durable_intent(1, filter, plan.shape().clone(), true, 1024).unwrap();
+            Permit::after_durable_intent(1, filter, plan.shape().clone(), true, CAPACITY).unwrap();
         let result = Contributions::bind(permit, plan.clone(), table.rows()).fold_until(
-            nobody_barred(&[&[0; 1024]]),
+            nobody_barred(&[&[0; CAPACITY as usize]]),
             2,
             &|| stopped,
         );
@@ -322,8 +326,8 @@ fn a_permit_for_another_plan_folds_nothing() {
     let (mine, other) = (plan(QUERY), plan("SELECT COUNT(*) FROM visits"));
     let filter = Filter::new(Mode::Protect, vec![Rho::asked(1.0).unwrap()]);
     let permit =
-        Permit::after_durable_intent(1, filter, other.shape().clone(), true, 1024).unwrap();
-    let result =
-        Contributions::bind(permit, mine, table.rows()).fold(nobody_barred(&[&[0; 1024]]), 1);
+        Permit::after_durable_intent(1, filter, other.shape().clone(), true, CAPACITY).unwrap();
+    let result = Contributions::bind(permit, mine, table.rows())
+        .fold(nobody_barred(&[&[0; CAPACITY as usize]]), 1);
     assert!(matches!(result, Err(FoldError::Mismatch)));
 }

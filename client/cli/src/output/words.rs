@@ -104,23 +104,24 @@ pub(crate) fn account(account: &Account, details: bool) -> Vec<String> {
         guarantee.without,
         guarantee.with
     );
-    if limit.rho < limit.guarantee {
-        // The promise is about what was allowed at the most; a lower number only stops earlier.
-        promise.push_str(&format!("; releases stop at epsilon {}", limit.epsilon));
-    }
+    // The promise is about what was allowed at the most; a lower number only stops earlier.
+    let lowered = limit.rho < limit.guarantee;
     if details {
-        let rho = limit.guarantee;
-        let epsilon = match limit.rho == rho {
-            true => limit.epsilon.to_string(),
-            false => format!("{:.3}", epsilon(rho, limit.delta)),
+        let (rho, delta) = (limit.guarantee, limit.delta);
+        let epsilon = match lowered {
+            true => format!("{:.3}", epsilon(rho, delta)),
+            false => limit.epsilon.to_string(),
         };
-        let delta = limit.delta.get();
+        let delta = delta.get();
         promise.push_str(&format!(
             " (epsilon {epsilon} at delta {delta:e}, rho {rho})"
         ));
-        if limit.rho < rho {
-            promise.push_str(&format!(", rho {}", limit.rho));
-        }
+    }
+    if lowered {
+        promise.push_str(&format!("; releases stop at epsilon {}", limit.epsilon));
+    }
+    if lowered && details {
+        promise.push_str(&format!(" (rho {})", limit.rho));
     }
     if limit.keys_guarantee != DeltaCharge::ZERO {
         promise.push_str(&format!("; {}", keys(limit, account.keys_taken)));
@@ -395,8 +396,9 @@ mod tests {
             "{plain}"
         );
         let whole = account(&lowered, true)[1].clone();
-        assert!(whole.contains("(epsilon 5.0"), "{whole}");
-        assert!(whole.contains("rho 0.463064990), rho 0.006623"), "{whole}");
+        let both = "(epsilon 5.000 at delta 1e-6, rho 0.46306499); releases stop at epsilon 0.5 \
+                    (rho 0.006623)";
+        assert!(whole.contains(both), "{whole}");
     }
 
     #[test]
