@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Domain;
 use proptest::prelude::*;
@@ -18,6 +16,7 @@ use crate::eval::{Amounts, evaluate};
 use crate::expr::{Any, Arith, Bool, Case, Comparison, Mask, Num, Printer};
 use crate::expr::{Interval, interval, known_from, mask};
 use crate::plan::Quantity;
+use crate::runs::Runs;
 use crate::scope::Scope;
 
 const NUMBERS: [usize; 4] = [0, 3, 4, 6];
@@ -194,9 +193,8 @@ pub(super) fn batch(rows: &[Vec<Field>]) -> Batch {
         };
         Some(array)
     });
-    let subjects = UInt32Array::from_iter_values(0..rows.len() as u32);
     Batch {
-        subjects,
+        runs: Runs::new((0..rows.len() as u32).map(|subject| (subject, 1))),
         columns: columns.collect(),
     }
 }
