@@ -105,7 +105,7 @@ fn a_damaged_store_is_found_before_it_is_used() {
         }
     }
     // Region, year and ward are not read.
-    assert!(found > 300, "{found} of {}", bytes.len());
+    assert!(found > 100, "{found} of {}", bytes.len());
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(matches!(
         PrivateTable::open(&path, &visits()),
@@ -233,5 +233,6 @@ fn the_stored_bytes_of_format_3_stay_as_they_are() {
     store(&lines, &folder);
     let bytes = std::fs::read(folder.path().join(STORED)).unwrap();
     let digest = obscura_model::ids::Digest::of(&bytes).to_string();
-    assert_eq!((bytes.len(), digest.as_str()), (0, ""));
+    let expected = "2f2e2203facf966e409f200abe812ef2bcee421e2b1fa3c03ca64df3d70dcfd7";
+    assert_eq!((bytes.len(), digest.as_str()), (1080, expected));
 }
