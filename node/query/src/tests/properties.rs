@@ -319,7 +319,7 @@ proptest! {
             for (vector, amounts) in plan.vectors().iter().zip(&evaluated.amounts) {
                 if let Amounts::Steps(steps) = amounts {
                     let most = vector.grid.bound;
-                    prop_assert!(steps.iter().all(|s| s.unsigned_abs() <= most));
+                    prop_assert!(steps.iter().all(|s| u64::from(s.unsigned_abs()) <= most));
                 }
             }
             for (i, row) in rows.iter().enumerate() {
@@ -332,7 +332,7 @@ proptest! {
                         let step = 2f64.powi(vector.grid.exponent);
                         ((x.clamp(*low, *high) - middle) / step).round_ties_even() as i64
                     });
-                    prop_assert_eq!(steps[i], expected);
+                    prop_assert_eq!(i64::from(steps[i]), expected);
                 }
             }
         }
