@@ -5,13 +5,14 @@ use std::fmt;
 use obscura_model::answer::Shape;
 
 use crate::admitted::Admitted;
+use crate::charge::{Coder, Divider};
 use crate::filter::Filter;
 use crate::grid::CodeGrid;
 use crate::keys::KeyTally;
+use crate::many::Many;
 use crate::permit::Permit;
 use crate::sparse::Sparse;
 use crate::tally::{FoldError, Tally};
-use crate::vectors::{two_sigma_squared, vector_nano};
 
 /// What the fold knows about subjects beside their rows, by subject index. Private.
 #[derive(Clone, Copy)]
@@ -84,11 +85,17 @@ pub struct Accumulator {
     capacity: u64,
     grid: CodeGrid,
     filter: Filter,
-    two_sigmas_squared: Vec<u128>,
+    dividers: Vec<Divider>,
+    coder: Coder,
     sums: Sums,
     charges: Vec<(u32, u16)>,
+    /// The charges of parts merged so far.
+    merged: Vec<Vec<(u32, u16)>>,
     /// First and last subject seen, of each part merged so far.
     ranges: Vec<(u32, u32)>,
+    /// Of many subjects at hand: billionths so far, and who is active.
+    nanos: Vec<u128>,
+    active: Vec<bool>,
     /// The exposures of the subject at hand, one for each account.
     exposures: Vec<u64>,
     broken: bool,
@@ -100,23 +107,24 @@ impl Accumulator {
     #[must_use]
     pub fn new(permit: &Permit, cells: usize) -> Self {
         let shape = permit.shape();
-        let sigmas: Option<Vec<u128>> = shape
-            .vectors
-            .iter()
-            .map(|v| two_sigma_squared(v.sigma))
-            .collect();
+        let vectors = shape.vectors.iter();
+        let dividers: Option<Vec<Divider>> = vectors.map(|v| Divider::new(v.sigma)).collect();
         let sums = Sums::of(shape);
         Self {
             intent: permit.intent(),
             capacity: permit.capacity(),
             grid: permit.grid(),
             filter: permit.filter().clone(),
-            broken: cells != shape.cells() || sigmas.is_none() || sums.is_none(),
-            two_sigmas_squared: sigmas.unwrap_or_default(),
+            broken: cells != shape.cells() || dividers.is_none() || sums.is_none(),
+            dividers: dividers.unwrap_or_default(),
+            coder: Coder::new(permit.grid()),
             // Never used: broken.
             sums: sums.unwrap_or_else(|| Sums::Cells(Tally::new(&[], 0))),
             charges: Vec::new(),
+            merged: Vec::new(),
             ranges: Vec::new(),
+            nanos: Vec::new(),
+            active: Vec::new(),
             exposures: Vec::with_capacity(permit.filter().accounts().len()),
         }
     }
@@ -160,29 +168,76 @@ impl Accumulator {
         contributions: &[Sparse],
         known: Known<'_>,
     ) -> Result<(), FoldError> {
-        let barred = self.enter(subject, known)?;
         let norms = self.sums.clip(names, contributions)?;
         let mut nano = 0u128;
-        for (&norm, &two_sigma_squared) in norms.iter().zip(&self.two_sigmas_squared) {
-            let part = vector_nano(norm, two_sigma_squared).ok_or(FoldError::Charge)?;
+        for (&norm, divider) in norms.iter().zip(&self.dividers) {
+            let part = divider.nano(norm).ok_or(FoldError::Charge)?;
             nano = nano.checked_add(part).ok_or(FoldError::Charge)?;
         }
-        let code = self.grid.encode(nano);
-        if code == 0 {
-            return Ok(());
+        if self.admit(subject, nano, known)? {
+            self.sums.take(names, contributions)?;
         }
-        let charge = self.grid.value(code).map_err(|_| FoldError::Charge)?;
+        Ok(())
+    }
+
+    /// The same as [`add`](Self::add) for each of many subjects, in ascending order. Contributions
+    /// longer than their norm are clipped where they are.
+    pub fn add_many(&mut self, many: &mut Many, known: Known<'_>) -> Result<(), FoldError> {
+        if self.broken {
+            return Err(FoldError::Broken);
+        }
+        let result = self.fold_many(many, known);
+        self.broken = result.is_err();
+        result
+    }
+
+    fn fold_many(&mut self, many: &mut Many, known: Known<'_>) -> Result<(), FoldError> {
+        let mut nanos = std::mem::take(&mut self.nanos);
+        let mut active = std::mem::take(&mut self.active);
+        nanos.clear();
+        nanos.resize(many.subjects().len(), 0);
+        active.clear();
+        let dividers = &self.dividers;
+        let Sums::Cells(tally) = &mut self.sums else {
+            return Err(FoldError::Mismatch);
+        };
+        tally.clip_many(many, |vector, subject, norm| {
+            let divider = dividers.get(vector).ok_or(FoldError::Charge)?;
+            let part = divider.nano(norm).ok_or(FoldError::Charge)?;
+            let nano = nanos.get_mut(subject).ok_or(FoldError::Charge)?;
+            *nano = nano.checked_add(part).ok_or(FoldError::Charge)?;
+            Ok(())
+        })?;
+        for (&subject, &nano) in many.subjects().iter().zip(&nanos) {
+            active.push(self.admit(subject, nano, known)?);
+        }
+        let is_active = |subject: usize| active.get(subject).copied().unwrap_or(false);
+        let Sums::Cells(tally) = &mut self.sums else {
+            return Err(FoldError::Mismatch);
+        };
+        tally.take_many(many, is_active)?;
+        (self.nanos, self.active) = (nanos, active);
+        Ok(())
+    }
+
+    /// Whether a subject whose clipped contribution adds `nano` billionths takes part. If it does,
+    /// its charge is noted: whatever happens next, nothing is added without one.
+    fn admit(&mut self, subject: u32, nano: u128, known: Known<'_>) -> Result<bool, FoldError> {
+        let barred = self.enter(subject, known)?;
+        let (code, charge) = self.coder.code(nano).ok_or(FoldError::Charge)?;
+        if code == 0 {
+            return Ok(false);
+        }
         if u128::from(charge.nano()) < nano {
             // The norms are clipped, so the price covers every subject.
             return Err(FoldError::Charge);
         }
         // Both are looked at, whatever the other says: the same work for everybody.
-        if self.filter.active(&self.exposures, charge) & !barred {
-            // The charge first: whatever happens next, nothing is added without one.
+        let active = self.filter.active(&self.exposures, charge) & !barred;
+        if active {
             self.charges.push((subject, code));
-            self.sums.take(names, contributions)?;
         }
-        Ok(())
+        Ok(active)
     }
 
     /// Checks the subject's turn, looks its exposures up, and says whether it is barred.
@@ -225,7 +280,8 @@ impl Accumulator {
         {
             return Err(FoldError::Order);
         }
-        self.charges.extend(other.charges);
+        self.merged.extend(other.merged);
+        self.merged.push(other.charges);
         Ok(self)
     }
 
@@ -241,8 +297,17 @@ impl Accumulator {
         if !same {
             return Err(FoldError::Mismatch);
         }
-        self.charges.sort_unstable_by_key(|&(subject, _)| subject);
-        Ok(Admitted::new(permit, self.sums, self.charges))
+        // Each part ascends, and parts share no range: in the order of their firsts, all ascend.
+        self.merged.push(self.charges);
+        self.merged.retain(|part| !part.is_empty());
+        self.merged
+            .sort_unstable_by_key(|part| part.first().map(|(subject, _)| *subject));
+        let all = self.merged.iter().map(Vec::len).sum::<usize>();
+        let mut parts = self.merged.into_iter();
+        let mut charges = parts.next().unwrap_or_default();
+        charges.reserve_exact(all - charges.len());
+        parts.for_each(|part| charges.extend(part));
+        Ok(Admitted::new(permit, self.sums, charges))
     }
 }
 

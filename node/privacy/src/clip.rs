@@ -9,8 +9,26 @@ pub struct TooLong;
 /// Squared norms stay below this, so that the arithmetic of [`to_norm`] fits 128 bits.
 const LONGEST: u128 = 1 << 126;
 
+/// Entries below this, and at most [`FEW`] of them, have squares that add to less than 2^63.
+const SHORT: u64 = 1 << 28;
+const FEW: usize = 1 << 7;
+
 /// `|q|^2`.
 pub fn norm_squared(q: &[i64]) -> Result<u128, TooLong> {
+    // Nearly every contribution is short, and this runs once for each subject and vector.
+    let (mut bits, mut sum) = (0u64, 0u64);
+    for value in q {
+        let length = value.unsigned_abs();
+        bits |= length;
+        sum = sum.wrapping_add(length.wrapping_mul(length));
+    }
+    if bits < SHORT && q.len() <= FEW {
+        return Ok(sum.into());
+    }
+    long_norm_squared(q)
+}
+
+fn long_norm_squared(q: &[i64]) -> Result<u128, TooLong> {
     q.iter().try_fold(0u128, |sum, value| {
         let length = u128::from(value.unsigned_abs());
         // Both are below 2^127: the sum cannot wrap before it is compared.
@@ -71,6 +89,17 @@ mod tests {
         let mut q = [3, -4, 0];
         assert_eq!(to_norm(&mut q, 25), Ok(25));
         assert_eq!(q, [3, -4, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn short_vectors_are_measured_like_long_ones(
+            q in prop::collection::vec((0u32..64, any::<i64>()), 0..140),
+            shift in 0u32..64,
+        ) {
+            let q: Vec<i64> = q.iter().map(|(own, v)| v >> own.max(&shift)).collect();
+            prop_assert_eq!(norm_squared(&q), long_norm_squared(&q));
+        }
     }
 
     #[test]

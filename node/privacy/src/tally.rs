@@ -5,6 +5,7 @@ use std::fmt;
 use obscura_model::answer::VectorShape;
 
 use crate::clip;
+use crate::many::{Column, Many};
 use crate::sparse::Sparse;
 
 /// A fold that cannot go on. The texts are fixed and say nothing about rows. Whoever folds stops
@@ -74,6 +75,12 @@ impl Tally {
     pub fn add(&mut self, contributions: &[Sparse]) -> Result<(), FoldError> {
         self.clip(contributions)?;
         self.take(contributions)
+    }
+
+    /// The same for many subjects at once.
+    pub fn add_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
+        self.clip_many(many, |_, _, _| Ok(()))?;
+        self.take_many(many, |_| true)
     }
 
     /// Adds the sums of `other`.
@@ -149,6 +156,68 @@ impl Tally {
         for (&cell, &value) in part.cells().iter().zip(values) {
             let sum = sums.get_mut(cell as usize).ok_or(FoldError::Cell)?;
             *sum = sum.checked_add(value).ok_or(FoldError::Overflow)?;
+        }
+        Ok(())
+    }
+
+    /// First half of [`Self::add_many`]: checks, clips each contribution where it is, and tells the
+    /// squared norm of each vector's part of each subject, by position: vector, subject, norm.
+    pub(crate) fn clip_many(
+        &self,
+        many: &mut Many,
+        mut each: impl FnMut(usize, usize, u128) -> Result<(), FoldError>,
+    ) -> Result<(), FoldError> {
+        if many.vectors() != self.clips_squared.len() {
+            return Err(FoldError::Vectors);
+        }
+        for (vector, &clip_squared) in self.clips_squared.iter().enumerate() {
+            let column = many.vector(vector).ok_or(FoldError::Vectors)?;
+            let mut start = 1;
+            for (subject, &end) in column.ends.iter().enumerate() {
+                let end = end as usize;
+                let part = column.values.get_mut(start..end);
+                let part = part.ok_or(FoldError::Vectors)?;
+                let mut norm = clip::norm_squared(part).map_err(|_| FoldError::Overflow)?;
+                if norm > clip_squared {
+                    norm = clip::to_norm(part, clip_squared).map_err(|_| FoldError::Overflow)?;
+                }
+                if norm > clip_squared {
+                    return Err(FoldError::Norm);
+                }
+                each(vector, subject, norm)?;
+                start = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Second half of [`Self::add_many`]: adds what [`Self::clip_many`] has just seen of those
+    /// subjects, by position, who are active.
+    pub(crate) fn take_many(
+        &mut self,
+        many: &mut Many,
+        active: impl Fn(usize) -> bool,
+    ) -> Result<(), FoldError> {
+        for (vector, sums) in self.sums.iter_mut().enumerate() {
+            let Column {
+                ends,
+                places,
+                values,
+            } = many.vector(vector).ok_or(FoldError::Vectors)?;
+            let mut start = 1;
+            for (subject, &end) in ends.iter().enumerate() {
+                let own = start..end as usize;
+                start = own.end;
+                if !active(subject) {
+                    continue;
+                }
+                let places = places.get(own.clone()).ok_or(FoldError::Vectors)?;
+                let values = values.get(own).ok_or(FoldError::Vectors)?;
+                for (&place, &value) in places.iter().zip(values) {
+                    let sum = sums.get_mut(place as usize).ok_or(FoldError::Cell)?;
+                    *sum = sum.checked_add(value).ok_or(FoldError::Overflow)?;
+                }
+            }
         }
         Ok(())
     }

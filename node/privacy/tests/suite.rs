@@ -9,6 +9,8 @@ mod builders;
 mod fold;
 #[path = "suite/keys.rs"]
 mod keys;
+#[path = "suite/many.rs"]
+mod many;
 #[path = "suite/noise.rs"]
 mod noise;
 #[path = "suite/promise.rs"]

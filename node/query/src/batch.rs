@@ -1,9 +1,9 @@
 //! Rows in subject order, column by column.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_empty_array, new_null_array};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::DataType;
 use arrow_select::concat::concat;
 use arrow_select::filter::filter;
@@ -11,11 +11,12 @@ use arrow_select::take::take;
 use obscura_model::schema::Domain;
 
 use crate::eval::BadRows;
+use crate::runs::Runs;
 
 /// Rows of one or more subjects, in subject order.
 #[derive(Clone)]
 pub(crate) struct Batch {
-    pub(crate) subjects: UInt32Array,
+    pub(crate) runs: Runs,
     /// By position in the scope; only those that are needed are there.
     pub(crate) columns: Vec<Option<ArrayRef>>,
 }
@@ -40,13 +41,13 @@ impl Batch {
     pub(crate) fn empty<'d>(kinds: impl Iterator<Item = Option<&'d Domain>>) -> Self {
         let none = |kind: Option<&Domain>| kind.map(|d| new_empty_array(&data_type(d)));
         Self {
-            subjects: UInt32Array::from(Vec::<u32>::new()),
+            runs: Runs::new([]),
             columns: kinds.map(none).collect(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.subjects.len()
+        self.runs.len()
     }
 
     pub(crate) fn column(&self, column: usize) -> Result<&ArrayRef, BadRows> {
@@ -60,7 +61,17 @@ impl Batch {
     pub(crate) fn slice(&self, start: usize, rows: usize) -> Batch {
         let part = |a: &Option<ArrayRef>| a.as_ref().map(|a| a.slice(start, rows));
         Batch {
-            subjects: self.subjects.slice(start, rows),
+            runs: self.runs.slice(start, rows),
+            columns: self.columns.iter().map(part).collect(),
+        }
+    }
+
+    /// Some subjects, by position, with all of their rows.
+    pub(crate) fn people(&self, people: Range<usize>) -> Batch {
+        let (runs, rows) = self.runs.people(people);
+        let part = |a: &Option<ArrayRef>| a.as_ref().map(|a| a.slice(rows.start, rows.len()));
+        Batch {
+            runs,
             columns: self.columns.iter().map(part).collect(),
         }
     }
@@ -70,7 +81,7 @@ impl Batch {
         let columns = self.columns.iter().enumerate();
         let keep = |(c, a): (usize, &Option<ArrayRef>)| a.clone().filter(|_| wanted(c));
         Batch {
-            subjects: self.subjects.clone(),
+            runs: self.runs.clone(),
             columns: columns.map(keep).collect(),
         }
     }
@@ -80,9 +91,15 @@ impl Batch {
         if rows.count_set_bits() == self.len() {
             return Ok(self.clone());
         }
-        let rows = BooleanArray::new(rows.clone(), None);
-        let part = |a: &dyn Array| filter(a, &rows).map_err(|_| BadRows);
-        self.each(part)
+        let mask = BooleanArray::new(rows.clone(), None);
+        let part = |a: &Option<ArrayRef>| match a {
+            Some(a) => filter(a, &mask).map(Some).map_err(|_| BadRows),
+            None => Ok(None),
+        };
+        Ok(Batch {
+            runs: self.runs.with_rows(|run| set(rows, run)),
+            columns: self.columns.iter().map(part).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The rows at these positions; a missing position gives a missing value.
@@ -109,61 +126,48 @@ impl Batch {
             let arrays = arrays.collect::<Result<Vec<&dyn Array>, BadRows>>()?;
             concat(&arrays).map(Some).map_err(|_| BadRows)
         };
-        let subjects = parts
-            .iter()
-            .flat_map(|p| p.subjects.values().iter().copied());
         Ok(Batch {
-            subjects: subjects.collect::<Vec<u32>>().into(),
+            runs: Runs::concatenated(parts.iter().map(|p| &p.runs)),
             columns: (0..first.columns.len())
                 .map(together)
                 .collect::<Result<_, _>>()?,
         })
     }
 
-    /// The rows where one subject's begin, and the number of rows at the end.
-    pub(crate) fn starts(&self) -> Vec<usize> {
-        let subjects = self.subjects.values();
-        let mut starts = vec![0];
-        let pairs = subjects.windows(2).enumerate();
-        starts.extend(
-            pairs
-                .filter(|(_, w)| w.first() != w.last())
-                .map(|(i, _)| i + 1),
-        );
-        if !subjects.is_empty() {
-            starts.push(subjects.len());
-        }
-        starts
-    }
-
     /// The first so many rows of each subject.
     pub(crate) fn cut(&self, most: u32) -> Result<Batch, BadRows> {
         let most = most as usize;
-        let mut keep = vec![true; self.len()];
-        for run in self.starts().windows(2) {
-            if let [start, end] = run
-                && let Some(beyond) = keep.get_mut((start + most).min(*end)..*end)
-            {
-                beyond.fill(false);
-            }
+        if self.runs.longest() <= most {
+            return Ok(self.clone());
         }
-        self.filtered(&BooleanBuffer::from(keep))
+        let mut keep = BooleanBufferBuilder::new(self.len());
+        for (_, run) in self.runs.iter() {
+            keep.append_n(run.len().min(most), true);
+            keep.append_n(run.len().saturating_sub(most), false);
+        }
+        self.filtered(&keep.finish())
     }
+}
 
-    fn each(
-        &self,
-        part: impl Fn(&dyn Array) -> Result<ArrayRef, BadRows>,
-    ) -> Result<Batch, BadRows> {
-        let subjects: ArrayRef = Arc::new(self.subjects.clone());
-        let subjects = part(&subjects)?;
-        let subjects = subjects.as_any().downcast_ref::<UInt32Array>();
-        let columns = self.columns.iter().map(|a| match a {
-            Some(a) => part(a).map(Some),
-            None => Ok(None),
-        });
-        Ok(Batch {
-            subjects: subjects.cloned().ok_or(BadRows)?,
-            columns: columns.collect::<Result<_, _>>()?,
-        })
+/// How many rows of a run are set.
+pub(crate) fn set(rows: &BooleanBuffer, run: Range<usize>) -> usize {
+    // A word at a time: a run is most often short.
+    let words = run.clone().step_by(64);
+    let count = |start: usize| word(rows, start, run.end).count_ones() as usize;
+    words.map(count).sum()
+}
+
+/// The bits from `start` on up to `end`, at most 64.
+fn word(rows: &BooleanBuffer, start: usize, end: usize) -> u64 {
+    let length = (end - start).min(64);
+    let first = rows.offset() + start;
+    let bytes = rows.values().get(first / 8..).unwrap_or_default();
+    let mut near = [0u8; 16];
+    let held = bytes.len().min(9);
+    if let (Some(to), Some(from)) = (near.get_mut(..held), bytes.get(..held)) {
+        to.copy_from_slice(from);
     }
+    let word = u128::from_le_bytes(near) >> (first % 8);
+    // The lowest 64 bits are kept on purpose.
+    (word as u64) & (u64::MAX >> (64 - length.max(1)))
 }

@@ -10,7 +10,7 @@ mod slices;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type};
 use arrow_array::{Array, StringArray};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer};
 
 use crate::batch::Batch;
 use crate::expr::Mask;
@@ -32,8 +32,8 @@ pub(crate) enum Amounts {
     Ones(Option<BooleanBuffer>),
     /// One count for each cell that the subject touches.
     Once,
-    /// Grid steps.
-    Steps(Vec<i64>),
+    /// Grid steps, at most 2^21 of them.
+    Steps(Vec<i32>),
     /// One count in this part of the cell, for each row, or [`NO_CELL`] for none.
     Parts(Vec<u32>),
     /// The same, but one count for each cell and part that the subject touches.
@@ -118,17 +118,16 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
                 high,
                 middle,
             } => {
-                let values = row.num(value)?;
                 let scale = 2f64.powi(-vector.grid.exponent);
-                let step = |i: usize, v: f64| {
-                    if values.is_null(i) {
-                        return 0;
-                    }
-                    // Within the grid's bound, which is below 2^22.
-                    ((v.clamp(*low, *high) - middle) * scale).round_ties_even() as i64
+                let clamped = |v: f64| {
+                    let v = if v < *low { *low } else { v };
+                    if v > *high { *high } else { v }
                 };
-                let steps = values.values().iter().enumerate().map(|(i, v)| step(i, *v));
-                Ok(Amounts::Steps(steps.collect()))
+                let values = row.num(value)?;
+                let step = |v: &f64| rounded((clamped(*v) - middle) * scale);
+                let mut steps: Vec<i32> = values.values().iter().map(step).collect();
+                without_missing(&mut steps, values.nulls(), 0);
+                Ok(Amounts::Steps(steps))
             }
         })
         .collect::<Result<_, BadRows>>()?;
@@ -171,53 +170,127 @@ fn present(row: &Row<'_>, mask: &Mask) -> Result<Option<BooleanBuffer>, BadRows>
     }
 }
 
-/// Goes one key further: the last key varies fastest.
-fn add_key(cells: &mut [u32], key: &KeyColumn, row: &Row<'_>) -> Result<(), BadRows> {
-    let mut put = |i: usize, index: Option<u32>| {
-        if let Some(cell) = cells.get_mut(i) {
-            let known = *cell != NO_CELL;
-            // Keys times cells stay within the most cells of a plan, far below 32 bits.
-            *cell = match index.filter(|n| known && *n < key.count) {
-                Some(index) => *cell * key.count + index,
-                None => NO_CELL,
+/// Added to a number below 2^51 in absolute value it leaves no room for a fraction, so that the sum
+/// is rounded to whole numbers, ties to even, and these are its lowest bits.
+const WHOLE: f64 = 6_755_399_441_055_744.0;
+
+/// `round_ties_even` of a number within the grid's bound, which is at most 2^21. Anything else is
+/// missing in what it comes from, and gives some number.
+fn rounded(v: f64) -> i32 {
+    // The low bits are kept on purpose.
+    ((v + WHOLE).to_bits() as i64).wrapping_sub(WHOLE.to_bits() as i64) as i32
+}
+
+/// Puts a value where another is missing.
+fn without_missing<T: Copy>(values: &mut [T], nulls: Option<&NullBuffer>, instead: T) {
+    let Some(nulls) = nulls.filter(|n| n.null_count() > 0) else {
+        return;
+    };
+    let words = nulls.inner().bit_chunks().iter_padded();
+    for (values, word) in values.chunks_mut(64).zip(words) {
+        for (bit, value) in values.iter_mut().enumerate() {
+            *value = if word >> bit & 1 == 1 {
+                *value
+            } else {
+                instead
             };
         }
-    };
+    }
+}
+
+/// Goes one key further: the last key varies fastest. `index` is below the key's count, or the row
+/// is in no cell.
+fn go_on(cells: &mut [u32], indexes: impl Iterator<Item = u32>, count: u32) {
+    for (cell, index) in cells.iter_mut().zip(indexes) {
+        let known = (*cell != NO_CELL) & (index < count);
+        // Keys times cells stay within the most cells of a plan, far below 32 bits; what is not
+        // known may wrap.
+        let next = cell.wrapping_mul(count).wrapping_add(index);
+        *cell = if known { next } else { NO_CELL };
+    }
+}
+
+fn add_key(cells: &mut [u32], key: &KeyColumn, row: &Row<'_>) -> Result<(), BadRows> {
     match &key.kind {
         KeyKind::Category(column) => {
             let codes = row.batch.column(*column)?;
             let codes = codes.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
-            for (i, code) in codes.values().iter().enumerate() {
-                put(i, u32::try_from(*code).ok().filter(|_| codes.is_valid(i)));
-            }
+            // No code is negative; such a one would be beyond all counts.
+            go_on(cells, codes.values().iter().map(|c| *c as u32), key.count);
+            without_missing(cells, codes.nulls(), NO_CELL);
         }
         KeyKind::Coded(column, places) => {
             let codes = row.batch.column(*column)?;
             let codes = codes.as_primitive_opt::<Int32Type>().ok_or(BadRows)?;
             let (missing, places) = places.split_last().ok_or(BadRows)?;
-            for (i, code) in codes.values().iter().enumerate() {
+            let places = |(i, code): (usize, &i32)| {
                 let known = usize::try_from(*code).ok().filter(|_| codes.is_valid(i));
                 let place = known.map_or(*missing, |code| places.get(code).copied().flatten());
-                put(i, place);
-            }
+                place.unwrap_or(NO_CELL)
+            };
+            go_on(
+                cells,
+                codes.values().iter().enumerate().map(places),
+                key.count,
+            );
         }
         KeyKind::Integer(column, lowest) => {
             let numbers = row.batch.column(*column)?;
             let numbers = numbers.as_primitive_opt::<Float64Type>().ok_or(BadRows)?;
             // Stored integers lie within 2^53, so this is exact.
-            let index = |v: f64| u32::try_from((v as i64).saturating_sub(*lowest)).ok();
-            for (i, v) in numbers.values().iter().enumerate() {
-                put(i, index(*v).filter(|_| numbers.is_valid(i)));
-            }
+            let index = |v: &f64| {
+                let index = u32::try_from((*v as i64).saturating_sub(*lowest));
+                index.unwrap_or(NO_CELL)
+            };
+            go_on(cells, numbers.values().iter().map(index), key.count);
+            without_missing(cells, numbers.nulls(), NO_CELL);
         }
         KeyKind::Listed(value, places) => {
             let numbers = row.num(value)?;
-            for (i, v) in numbers.values().iter().enumerate() {
+            let index = |v: &f64| {
                 let found = places.binary_search_by(|(known, _)| known.total_cmp(v));
                 let index = found.ok().and_then(|p| places.get(p)).map(|(_, n)| *n);
-                put(i, index.filter(|_| numbers.is_valid(i)));
-            }
+                index.unwrap_or(NO_CELL)
+            };
+            go_on(cells, numbers.values().iter().map(index), key.count);
+            without_missing(cells, numbers.nulls(), NO_CELL);
         }
     }
     Ok(())
+}
+
+impl Evaluated {
+    /// These rows, and then those of others.
+    pub(crate) fn and(self, others: Vec<Evaluated>) -> Result<Evaluated, BadRows> {
+        others.into_iter().try_fold(self, Evaluated::and_one)
+    }
+
+    fn and_one(mut self, other: Evaluated) -> Result<Evaluated, BadRows> {
+        self.matches = after(&self.matches, &other.matches);
+        self.cells.extend(other.cells);
+        for (amounts, more) in self.amounts.iter_mut().zip(other.amounts) {
+            match (amounts, more) {
+                (Amounts::Ones(None), Amounts::Ones(None))
+                | (Amounts::Once, Amounts::Once)
+                | (Amounts::Subject, Amounts::Subject) => {}
+                (Amounts::Ones(Some(rows)), Amounts::Ones(Some(more)))
+                | (Amounts::SubjectIf(rows), Amounts::SubjectIf(more)) => {
+                    *rows = after(rows, &more);
+                }
+                (Amounts::Steps(steps), Amounts::Steps(more)) => steps.extend(more),
+                (Amounts::Parts(parts), Amounts::Parts(more))
+                | (Amounts::PartsOnce(parts), Amounts::PartsOnce(more)) => parts.extend(more),
+                // Of one plan all have the same form; texts are for who goes row by row.
+                _ => return Err(BadRows),
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn after(rows: &BooleanBuffer, more: &BooleanBuffer) -> BooleanBuffer {
+    let mut all = BooleanBufferBuilder::new(rows.len() + more.len());
+    all.append_buffer(rows);
+    all.append_buffer(more);
+    all.finish()
 }

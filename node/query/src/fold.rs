@@ -5,19 +5,23 @@
 //! nothing. What one subject adds depends on that subject's rows alone, and sums are exact, so the
 //! result does not depend on batches, threads or the order of the source.
 
-use std::collections::VecDeque;
+mod columns;
+mod walk;
+
 use std::fmt;
 use std::ops::Range;
 
-use arrow_array::{Array, StringArray};
-use obscura_model::schema::TextKeys;
-use obscura_privacy::{Accumulator, Admitted, KeyTally, Known, Permit, Sparse, Tally};
+use obscura_privacy::{Accumulator, Admitted, KeyTally, Known, Many, Permit, Sparse, Tally};
 
 use crate::batch::Batch;
-use crate::eval::{Amounts, BadRows, Evaluated, NO_CELL, evaluate};
-use crate::plan::{PrivatePlan, Quantity};
+use crate::eval::BadRows;
+use crate::plan::PrivatePlan;
 use crate::source::{self, Reader, Source};
 use crate::table::PrivateRows;
+pub(crate) use columns::Columns;
+pub(crate) use walk::Walk;
+#[cfg(test)]
+pub(crate) use walk::key_of;
 
 /// Rows in one batch.
 const BATCH_ROWS: usize = 8192;
@@ -57,6 +61,9 @@ pub(crate) trait Sink {
     /// belongs to the n-th of `keys`.
     fn take(&mut self, subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError>;
 
+    /// Takes many subjects, in ascending order, whose keys are declared.
+    fn take_many(&mut self, many: &mut Many) -> Result<(), FoldError>;
+
     /// Asked before every chunk and every batch: an error if the rest is not wanted any more.
     fn go_on(&self) -> Result<(), FoldError> {
         Ok(())
@@ -67,11 +74,20 @@ impl Sink for Tally {
     fn take(&mut self, _subject: u32, _keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.add(parts).map_err(FoldError::Sums)
     }
+
+    fn take_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
+        self.add_many(many).map_err(FoldError::Sums)
+    }
 }
 
 impl Sink for KeyTally {
     fn take(&mut self, _subject: u32, keys: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.add(keys, parts).map_err(FoldError::Sums)
+    }
+
+    fn take_many(&mut self, _many: &mut Many) -> Result<(), FoldError> {
+        // Their keys are found in the rows.
+        Err(FoldError::Mismatch)
     }
 }
 
@@ -88,6 +104,11 @@ impl Sink for Charged<'_> {
             .map_err(FoldError::Sums)
     }
 
+    fn take_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
+        let added = self.accumulator.add_many(many, self.known);
+        added.map_err(FoldError::Sums)
+    }
+
     fn go_on(&self) -> Result<(), FoldError> {
         if (self.stop)() {
             Err(FoldError::Late)
@@ -97,162 +118,16 @@ impl Sink for Charged<'_> {
     }
 }
 
-/// One subject under way.
-struct Walk<'a, S> {
-    plan: &'a PrivatePlan,
-    sink: &'a mut S,
-    subject: Option<u32>,
-    matched: u32,
-    /// Whether a matching row was beyond the most that count.
-    lost: bool,
-    /// For a plan that counts everybody: the subjects of the chunk that were not visited yet,
-    /// ascending.
-    waiting: VecDeque<u32>,
-    /// Where keys are found in the rows: those that the subject supports so far. Cell n of its
-    /// contribution is the n-th.
-    keys: Vec<String>,
-    parts: Vec<Sparse>,
-}
-
-impl<S: Sink> Walk<'_, S> {
-    fn batch(&mut self, batch: &Batch) -> Result<(), FoldError> {
-        self.sink.go_on()?;
-        let evaluated = evaluate(self.plan, batch)?;
-        for (i, subject) in batch.subjects.values().iter().enumerate() {
-            if self.subject != Some(*subject) {
-                self.visit_before(Some(*subject))?;
-                self.finish()?;
-                self.subject = Some(*subject);
-            }
-            if evaluated.matches.value(i) {
-                if self.matched < self.plan.most_rows() {
-                    self.matched += 1;
-                    self.row(&evaluated, i)?;
-                } else {
-                    self.lost = true;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Visits the waiting subjects before `subject`, or all, that have no row in the relation.
-    fn visit_before(&mut self, subject: Option<u32>) -> Result<(), FoldError> {
-        while let Some(next) = self.waiting.front().copied() {
-            if subject.is_some_and(|subject| next > subject) {
-                break;
-            }
-            self.waiting.pop_front();
-            if subject != Some(next) {
-                self.finish()?;
-                self.subject = Some(next);
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, evaluated: &Evaluated, i: usize) -> Result<(), FoldError> {
-        let cell = match (&evaluated.texts, self.plan.found()) {
-            (Some(texts), Some((_, rule))) => self.found(texts, i, &rule),
-            _ => evaluated.cells.get(i).copied().unwrap_or(NO_CELL),
-        };
-        let scale = crate::plan::COUNT_SCALE;
-        let each = self.parts.iter_mut().zip(&evaluated.amounts);
-        for ((part, amounts), vector) in each.zip(self.plan.vectors()) {
-            if let Amounts::SubjectIf(set) = amounts {
-                if set.value(i) {
-                    part.set(0, scale);
-                }
-                continue;
-            }
-            if cell == NO_CELL {
-                continue;
-            }
-            // A vector has at most as many numbers as a plan may have, far below 32 bits.
-            let within = |list: &[u32]| {
-                let part = list.get(i).copied().filter(|p| *p < vector.parts)?;
-                Some(cell * vector.parts + part)
-            };
-            match amounts {
-                Amounts::Ones(None) => part.add(cell, scale).map_err(FoldError::Sums)?,
-                Amounts::Ones(Some(present)) if present.value(i) => {
-                    part.add(cell, scale).map_err(FoldError::Sums)?;
-                }
-                Amounts::Ones(Some(_)) | Amounts::Subject | Amounts::SubjectIf(_) => {}
-                Amounts::Once => part.set(cell, scale),
-                Amounts::Steps(steps) => {
-                    let step = steps.get(i).copied().unwrap_or(0);
-                    part.add(cell, step).map_err(FoldError::Sums)?;
-                }
-                Amounts::Parts(list) => {
-                    if let Some(place) = within(list) {
-                        part.add(place, scale).map_err(FoldError::Sums)?;
-                    }
-                }
-                Amounts::PartsOnce(list) => {
-                    if let Some(place) = within(list) {
-                        part.set(place, scale);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The place of the row's text among the subject's keys: the first that it has, as many as one
-    /// person supports. What is beyond is lost.
-    fn found(&mut self, texts: &StringArray, i: usize, rule: &TextKeys) -> u32 {
-        let text = texts.is_valid(i).then(|| texts.value(i));
-        let Some(key) = text.and_then(|text| key_of(text, rule.characters)) else {
-            return NO_CELL;
-        };
-        let place = self.keys.iter().position(|known| *known == key);
-        let place = place.or_else(|| {
-            let room = self.keys.len() < rule.per_person as usize;
-            self.lost |= !room;
-            room.then(|| {
-                self.keys.push(key);
-                self.keys.len() - 1
-            })
-        });
-        place.and_then(|p| u32::try_from(p).ok()).unwrap_or(NO_CELL)
-    }
-
-    fn finish(&mut self) -> Result<(), FoldError> {
-        if let Some(subject) = self.subject.take() {
-            for (part, vector) in self.parts.iter_mut().zip(self.plan.vectors()) {
-                let counts = match &vector.quantity {
-                    Quantity::Everybody => true,
-                    Quantity::Cut(_) => self.lost,
-                    _ => false,
-                };
-                if counts {
-                    part.set(0, crate::plan::COUNT_SCALE);
-                }
-            }
-            let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
-            self.sink.take(subject, &keys, &self.parts)?;
-            self.keys.clear();
-            self.parts.iter_mut().for_each(Sparse::clear);
-            self.matched = 0;
-            self.lost = false;
-        }
-        Ok(())
-    }
-}
-
-/// What a text is as a key: without control characters and surrounding space, cut to so many
-/// characters. Nothing if nothing is left: such a row has no key.
-pub(crate) fn key_of(text: &str, characters: u32) -> Option<String> {
-    let space = |c: &char| c.is_control() || c.is_whitespace();
-    let begun = text.chars().skip_while(space);
-    // No more of a long text is looked at than the key needs.
-    let cut: String = begun
-        .take(characters as usize)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let key = cut.trim_end();
-    (!key.is_empty()).then(|| key.to_owned())
+/// Takes the rows of a relation, some subjects at a time, and hands what they add to a sink.
+pub(crate) trait Fold {
+    /// All rows of the relation of some subjects. `everybody`, if the plan counts them: all
+    /// subjects of the chunk, also those without a row here.
+    fn rows<S: Sink>(
+        &mut self,
+        rows: &Batch,
+        everybody: Option<Vec<u32>>,
+        sink: &mut S,
+    ) -> Result<(), FoldError>;
 }
 
 /// Folds some pieces of a source into a sink.
@@ -263,40 +138,45 @@ pub(crate) fn walk<S: Sink>(
     batch_rows: usize,
     sink: &mut S,
 ) -> Result<(), FoldError> {
-    let parts = vec![Sparse::new(); plan.vectors().len()];
-    let mut walk = Walk {
-        plan,
-        sink,
-        subject: None,
-        matched: 0,
-        lost: false,
-        waiting: VecDeque::new(),
-        keys: Vec::new(),
-        parts,
-    };
+    if plan.found().is_some() {
+        walk_with(
+            source,
+            pieces,
+            plan,
+            batch_rows,
+            &mut Walk::new(plan, batch_rows),
+            sink,
+        )
+    } else {
+        let mut columns = Columns::new(plan, batch_rows);
+        walk_with(source, pieces, plan, batch_rows, &mut columns, sink)
+    }
+}
+
+/// The same, in one of the two ways.
+pub(crate) fn walk_with<S: Sink>(
+    source: &impl Source,
+    pieces: Range<usize>,
+    plan: &PrivatePlan,
+    batch_rows: usize,
+    fold: &mut impl Fold,
+    sink: &mut S,
+) -> Result<(), FoldError> {
     let cuts = source::cuts(source, plan.needs());
     let mut reader = Reader::new(source, plan.needs());
-    let batch_rows = batch_rows.max(1);
-    let chunk_rows = batch_rows.min(plan.relation().chunk_rows(plan.reads()));
-    let batch_rows = batch_rows.min(plan.slice_rows());
+    let relation = plan.relation();
+    let chunk_rows = relation.chunk_rows(plan.reads()).min(batch_rows.max(1));
     for piece in pieces {
         let Some(from) = cuts.get(piece) else { break };
         let end = cuts.get(piece + 1).map_or(1 << 32, |next| u64::from(*next));
         let mut piece = reader.piece(u64::from(*from), end)?;
         while let Some(chunk) = piece.chunk(chunk_rows) {
             // Also here: many chunks may give the relation no row.
-            walk.sink.go_on()?;
-            if plan.counts_everybody() {
-                walk.waiting = source::subjects(&chunk).into();
-            }
-            let relation = plan.relation();
+            sink.go_on()?;
+            let everybody = plan.counts_everybody().then(|| source::subjects(&chunk));
             let rows = relation.rows(&chunk, plan.reads(), plan.slice_rows())?;
-            for start in (0..rows.len()).step_by(batch_rows) {
-                walk.batch(&rows.slice(start, batch_rows.min(rows.len() - start)))?;
-            }
-            walk.visit_before(None)?;
+            fold.rows(&rows, everybody, sink)?;
         }
-        walk.finish()?;
     }
     Ok(())
 }

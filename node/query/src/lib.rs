@@ -23,6 +23,7 @@ mod plan;
 mod query;
 mod refusal;
 mod relation;
+mod runs;
 mod scope;
 mod source;
 mod sql;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use obscura_model::answer::{Answer, InvalidAnswer};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Column, Description, Domain, Table};
@@ -20,7 +20,8 @@ use rand_distr::{Beta, Zipf};
 use crate::batch::Batch;
 use crate::fold::{FoldError, key_tally, tally};
 use crate::plan::PrivatePlan;
-use crate::source::{Source, Span};
+use crate::runs::Runs;
+use crate::source::{Desk, Source, Span};
 
 /// The most mock subjects.
 pub const MOST_SUBJECTS: u64 = 100_000;
@@ -135,7 +136,7 @@ fn mock_table(
     });
     Batch {
         columns: columns.collect(),
-        subjects: UInt32Array::from(subjects.clone()),
+        runs: Runs::of_rows(&subjects),
     }
 }
 
@@ -172,7 +173,7 @@ pub fn run<R: CryptoRng + ?Sized>(
 impl Source for MockRows {
     fn spans(&self, table: usize) -> Vec<Span> {
         let batch = self.tables.get(table);
-        let subjects = batch.map_or(&[][..], |b| b.subjects.values());
+        let subjects = batch.map_or(&[][..], |b| b.runs.subjects());
         match (subjects.first(), subjects.last()) {
             (Some(first), Some(last)) => vec![Span {
                 first: *first,
@@ -187,6 +188,7 @@ impl Source for MockRows {
         table: usize,
         _group: usize,
         columns: &BTreeSet<usize>,
+        _desk: &mut Desk,
     ) -> Result<Batch, FoldError> {
         let batch = self.tables.get(table).ok_or(FoldError::Store)?;
         Ok(batch.only(|column| columns.contains(&column)))

@@ -5,6 +5,7 @@
 //! so that each can be folded on its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 use crate::batch::Batch;
 use crate::fold::FoldError;
@@ -22,6 +23,15 @@ pub(crate) type Needs = BTreeMap<usize, BTreeSet<usize>>;
 /// Rows of some subjects, by table; a table without rows of theirs is absent.
 pub(crate) type Chunk = BTreeMap<usize, Batch>;
 
+/// What whoever reads keeps between two groups.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// The open file of each table.
+    pub(crate) files: BTreeMap<usize, File>,
+    /// Bytes as they are stored.
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// Tables in groups of whole subjects, in subject order.
 pub(crate) trait Source: Sync {
     /// The subjects of each group of a table, ascending.
@@ -33,6 +43,7 @@ pub(crate) trait Source: Sync {
         table: usize,
         group: usize,
         columns: &BTreeSet<usize>,
+        desk: &mut Desk,
     ) -> Result<Batch, FoldError>;
 }
 
@@ -48,9 +59,8 @@ pub(crate) fn cuts(source: &impl Source, needs: &Needs) -> Vec<u32> {
 pub(crate) fn subjects(chunk: &Chunk) -> Vec<u32> {
     let mut all: Vec<u32> = Vec::new();
     for batch in chunk.values() {
-        // A subject's rows are together, and each table's subjects ascend: little is to sort.
-        let runs = batch.subjects.values().chunk_by(|a, b| a == b);
-        all.extend(runs.filter_map(<[u32]>::first));
+        // Each table's subjects ascend: little is to sort.
+        all.extend(batch.runs.subjects());
     }
     all.sort();
     all.dedup();
@@ -61,6 +71,7 @@ pub(crate) fn subjects(chunk: &Chunk) -> Vec<u32> {
 pub(crate) struct Reader<'a, S> {
     source: &'a S,
     cursors: Vec<Cursor<'a>>,
+    desk: Desk,
 }
 
 struct Cursor<'a> {
@@ -83,6 +94,7 @@ impl<'a, S: Source> Reader<'a, S> {
         Self {
             source,
             cursors: needs.iter().map(cursor).collect(),
+            desk: Desk::default(),
         }
     }
 
@@ -90,7 +102,7 @@ impl<'a, S: Source> Reader<'a, S> {
     pub(crate) fn piece(&mut self, from: u64, end: u64) -> Result<Piece, FoldError> {
         let mut rows = Vec::with_capacity(self.cursors.len());
         for cursor in &mut self.cursors {
-            if let Some(batch) = cursor.until(self.source, from, end)? {
+            if let Some(batch) = cursor.until(self.source, from, end, &mut self.desk)? {
                 rows.push((cursor.table, batch, 0));
             }
         }
@@ -104,18 +116,17 @@ impl Cursor<'_> {
         source: &impl Source,
         from: u64,
         end: u64,
+        desk: &mut Desk,
     ) -> Result<Option<Batch>, FoldError> {
         let mut parts = Vec::new();
         loop {
             if let Some((batch, at)) = &mut self.held {
-                let subjects = batch.subjects.values();
-                let before = |limit: u64| subjects.partition_point(|s| u64::from(*s) < limit);
-                let (start, stop) = (before(from).max(*at), before(end));
+                let (start, stop) = (batch.runs.before(from).max(*at), batch.runs.before(end));
                 if start < stop {
                     parts.push(batch.slice(start, stop - start));
                 }
                 *at = stop;
-                if stop < subjects.len() {
+                if stop < batch.len() {
                     break;
                 }
                 self.held = None;
@@ -129,7 +140,7 @@ impl Cursor<'_> {
             }
             match self.spans.get(self.next) {
                 Some(span) if u64::from(span.first) < end => {
-                    let batch = source.load(self.table, self.next, self.columns)?;
+                    let batch = source.load(self.table, self.next, self.columns, desk)?;
                     self.held = Some((batch, 0));
                     self.next += 1;
                 }
@@ -152,20 +163,15 @@ pub(crate) struct Piece {
 impl Piece {
     /// The next subjects: about `most` rows of each table, and at least one subject.
     pub(crate) fn chunk(&mut self, most: usize) -> Option<Chunk> {
-        let ahead = |(_, batch, at): &(usize, Batch, usize), rows: usize| {
-            batch.subjects.values().get(at + rows).copied()
-        };
+        let ahead =
+            |(_, batch, at): &(usize, Batch, usize), rows: usize| batch.runs.subject_at(at + rows);
         let first = self.rows.iter().filter_map(|r| ahead(r, 0)).min()?;
         let stop = self.rows.iter().filter_map(|r| ahead(r, most.max(1))).min();
         // Without a stop the rest fits; a subject with many rows is whole all the same.
         let stop = stop.map(|stop| u64::from(stop).max(u64::from(first) + 1));
         let mut chunk = Chunk::new();
         for (table, batch, at) in &mut self.rows {
-            let subjects = batch.subjects.values();
-            let end = match stop {
-                Some(stop) => subjects.partition_point(|s| u64::from(*s) < stop),
-                None => subjects.len(),
-            };
+            let end = stop.map_or(batch.len(), |stop| batch.runs.before(stop));
             if end > *at {
                 chunk.insert(*table, batch.slice(*at, end - *at));
             }

@@ -1,16 +1,19 @@
-//! The node's own store of one dataset version: for each table one Parquet file sorted by subject
-//! index. The first table's file has the name that the caller gives, the others that name with `-`
-//! and the table's number, from 1, before the end.
+//! The node's own store of one dataset version: for each table one file of columns, sorted by
+//! subject index. The first table's file has the name that the caller gives, the others that name
+//! with `-` and the table's number, from 1, before the end.
 //!
-//! Columns: `subject` (UInt32), then the described columns in declared order: Float64 for numbers
-//! and integers, Int32 for categories (the declared position), Boolean. Row groups are cut at
-//! subject boundaries. The file's metadata names its format and the description's digest. Every
-//! row group is compared with the digest taken when the file was opened before it is used.
-//! The digest of a version is its file's, or one over the files' digests in order if there are
-//! several.
+//! A file has blocks of whole subjects: the subjects with their numbers of rows, and a chunk for
+//! each described column. Its end is a directory with every chunk's place and digest. Opening
+//! reads the directory alone; a chunk is compared with its digest whenever it is read. The digest
+//! of a file is that of its directory; that of a version is its file's, or one over the files'
+//! digests in order if there are several. `docs/store-format.md` has the bytes.
 
+mod chunk;
+mod directory;
 mod file;
-mod group;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,13 +22,12 @@ use std::sync::Arc;
 
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Description, Table};
-use parquet::errors::ParquetError;
 
 use crate::batch::Batch;
 use crate::fold::FoldError;
 use crate::ingest::SortedTable;
-use crate::source::{Source, Span};
-use file::Stored;
+use crate::source::{Desk, Source, Span};
+use file::{Stored, Which};
 
 /// A store that cannot be written or opened. For the owner and the operator.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +41,6 @@ pub enum TableError {
         #[source]
         source: std::io::Error,
     },
-    /// The Parquet library refused to write.
-    #[error("the table cannot be encoded")]
-    Encode(#[source] ParquetError),
     /// Reading failed.
     #[error("the table {path} cannot be read: check the disk")]
     Read {
@@ -59,6 +58,12 @@ pub enum TableError {
         /// Where.
         path: PathBuf,
     },
+    /// Written by another version of the node.
+    #[error("{path} has the format of another version: ingest the dataset again")]
+    OtherFormat {
+        /// Where.
+        path: PathBuf,
+    },
     /// Written for another description.
     #[error("{path} was written for another description: ingest the dataset again")]
     OtherDescription {
@@ -73,7 +78,7 @@ struct Inner {
     digest: Digest,
 }
 
-/// One stored dataset version, opened and measured.
+/// One stored dataset version, opened.
 #[derive(Clone)]
 pub struct PrivateTable(Arc<Inner>);
 
@@ -141,7 +146,12 @@ impl PrivateTable {
         let mut written = Vec::with_capacity(description.tables().len());
         for (number, (table, part)) in tables {
             let path = beside(path, number);
-            written.push((file::write(part, table, description.digest(), &path)?, path));
+            let which = Which {
+                description: description.digest(),
+                number,
+                table,
+            };
+            written.push((file::write(part, which, &path)?, path));
         }
         let digests: Vec<Digest> = written.iter().map(|(w, _)| w.digest).collect();
         for (temporary, path) in written.into_iter().rev() {
@@ -151,13 +161,22 @@ impl PrivateTable {
         Ok(together(&digests))
     }
 
-    /// Opens a stored version and measures it. The caller compares [`Self::digest`] with the one
-    /// that was registered.
+    /// Opens a stored version: its directories are read, not its rows. The caller compares
+    /// [`Self::digest`] with the one that was registered.
     pub fn open(path: &Path, description: &Description) -> Result<Self, TableError> {
         let tables = description.tables().iter().enumerate();
         let open = |(number, table): (usize, &Table)| {
-            Stored::open(&beside(path, number), table, description.digest())
+            let which = Which {
+                description: description.digest(),
+                number,
+                table,
+            };
+            Stored::open(&beside(path, number), which)
         };
+        let former = path.with_extension("parquet");
+        if !path.exists() && former.exists() {
+            return Err(TableError::OtherFormat { path: former });
+        }
         let files = tables.map(open).collect::<Result<Vec<Stored>, _>>()?;
         let digests: Vec<Digest> = files.iter().map(Stored::digest).collect();
         Ok(Self(Arc::new(Inner {
@@ -202,8 +221,9 @@ impl Source for PrivateRows {
         table: usize,
         group: usize,
         columns: &BTreeSet<usize>,
+        desk: &mut Desk,
     ) -> Result<Batch, FoldError> {
         let file = self.0.files.get(table).ok_or(FoldError::Store)?;
-        file.load(group, columns)
+        file.load(table, group, columns, desk)
     }
 }

@@ -432,5 +432,5 @@ pub fn file_name(face: &DatasetFace) -> String {
 /// The file name of one version of a dataset.
 #[must_use]
 pub fn data_file(which: obscura_ledger::DatasetVersion) -> String {
-    format!("{}-{}.parquet", which.id, which.version)
+    format!("{}-{}.table", which.id, which.version)
 }

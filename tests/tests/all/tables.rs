@@ -85,7 +85,7 @@ async fn a_dataset_of_several_tables_is_ingested_and_answered_and_its_damage_is_
     let stored = std::fs::read_dir(here.folder.join("data/datasets")).unwrap();
     let other = stored
         .map(|f| f.unwrap().path())
-        .find(|p| p.to_string_lossy().ends_with("-2-1.parquet"))
+        .find(|p| p.to_string_lossy().ends_with("-2-1.table"))
         .unwrap();
     let mut bytes = std::fs::read(&other).unwrap();
     bytes[10] ^= 1;

@@ -4,9 +4,7 @@ mod checks;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use hmac::{Hmac, KeyInit, Mac};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Description, Domain, Table};
@@ -338,25 +336,6 @@ impl RawColumn {
             RawColumn::Category(v) => RawColumn::Category(pick(v, rows)),
             RawColumn::Boolean(v) => RawColumn::Boolean(pick(v, rows)),
             RawColumn::Text(v) => RawColumn::Text(pick(v, rows)),
-        }
-    }
-
-    /// A part of the column as an Arrow array.
-    pub(crate) fn array(&self, range: Range<usize>) -> ArrayRef {
-        match self {
-            RawColumn::Number(v) => Arc::new(Float64Array::from(
-                v.get(range).unwrap_or_default().to_vec(),
-            )),
-            RawColumn::Category(v) => {
-                Arc::new(Int32Array::from(v.get(range).unwrap_or_default().to_vec()))
-            }
-            RawColumn::Boolean(v) => Arc::new(BooleanArray::from(
-                v.get(range).unwrap_or_default().to_vec(),
-            )),
-            RawColumn::Text(v) => {
-                let texts = v.get(range).unwrap_or_default().iter();
-                Arc::new(StringArray::from_iter(texts.map(Option::as_deref)))
-            }
         }
     }
 }

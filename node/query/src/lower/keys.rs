@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array};
 use obscura_model::calendar;
 use obscura_model::schema::Domain;
 use sqlparser::ast::{CaseWhen, Expr, GroupByExpr, SelectItem, Value, ValueWithSpan};
@@ -25,6 +25,7 @@ use crate::functions::gives_whole_numbers;
 use crate::limits::shown;
 use crate::query::{KeyDefinition, KeyValue};
 use crate::refusal::Refusal;
+use crate::runs::Runs;
 use crate::scope::Scope;
 
 /// The most cells of one query: the product of its keys' sizes.
@@ -386,7 +387,7 @@ fn tried(value: &Num, scope: &Scope) -> Option<Vec<f64>> {
         faster = faster.checked_mul(count)?;
     }
     let batch = Batch {
-        subjects: UInt32Array::from(vec![0; rows]),
+        runs: Runs::new([(0, rows)]),
         columns: arrays,
     };
     let found = Row { batch: &batch }.num(value).ok()?;

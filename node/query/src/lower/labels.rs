@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int32Array, UInt32Array};
+use arrow_array::{Array, ArrayRef, Int32Array};
 use obscura_model::schema::Domain;
 
 use crate::batch::Batch;
 use crate::eval::Row;
 use crate::expr::{Any, Bool, Text, cost_of_any, cost_of_bool};
 use crate::query::KeyValue;
+use crate::runs::Runs;
 use crate::scope::Scope;
 
 /// The most labels that a condition is written out as.
@@ -85,7 +86,7 @@ fn each(columns: &BTreeSet<usize>, cost: u64, most: u64, scope: &Scope) -> Optio
     let mut arrays: Vec<Option<ArrayRef>> = vec![None; scope.columns().len()];
     *arrays.get_mut(column)? = Some(Arc::new(codes));
     let batch = Batch {
-        subjects: UInt32Array::from_iter_values(0..labels.checked_add(1)?),
+        runs: Runs::new((0..labels.checked_add(1)?).map(|label| (label, 1))),
         columns: arrays,
     };
     Some((column, batch))

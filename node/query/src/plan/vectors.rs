@@ -26,11 +26,11 @@ pub(super) use outputs::{clipped, summed};
 /// Counts are in steps of 2^-10, finer than one row.
 pub(super) const COUNT_EXPONENT: i32 = -10;
 /// One row in count steps.
-pub(crate) const COUNT_SCALE: i64 = 1024;
+pub(crate) const COUNT_SCALE: i32 = 1024;
 /// One row or subject.
 const COUNT_GRID: Grid = Grid {
     exponent: COUNT_EXPONENT,
-    bound: COUNT_SCALE.unsigned_abs(),
+    bound: COUNT_SCALE as u64,
 };
 /// A bound is from 2^20 up to 2^21 steps.
 const BOUND_BITS: i32 = 20;

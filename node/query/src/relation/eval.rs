@@ -11,6 +11,7 @@ use super::{Item, Join, Person, Relation, Rows, Select, Value, number};
 use crate::batch::{Batch, missing};
 use crate::eval::{BadRows, Slices};
 use crate::expr::{Any, Bool};
+use crate::runs::Runs;
 use crate::scope::Scope;
 use crate::source::Chunk;
 
@@ -90,19 +91,17 @@ impl Select {
         });
         Ok(Batch {
             columns: columns.collect::<Result<_, _>>()?,
-            subjects: rows.subjects.clone(),
+            runs: rows.runs.clone(),
         })
     }
 }
 
 impl Person {
     fn rows(&self, rows: &Batch, slice: usize) -> Result<Batch, BadRows> {
-        let starts = rows.starts();
-        let subjects = starts.iter().filter_map(|s| rows.subjects.values().get(*s));
         let columns = self.aggregates.iter().zip(self.scope.columns());
-        let columns = columns.map(|(a, c)| a.values(rows, &starts, &c.domain, slice).map(Some));
+        let columns = columns.map(|(a, c)| a.values(rows, &c.domain, slice).map(Some));
         let persons = Batch {
-            subjects: subjects.copied().collect::<Vec<u32>>().into(),
+            runs: rows.runs.with_rows(|_| 1),
             columns: columns.collect::<Result<_, _>>()?,
         };
         filtered(persons, self.having.as_ref(), slice)
@@ -165,7 +164,7 @@ impl Join {
         let matched = together(&left, &right, &self.item.scope, &pairs)?;
         let matches = over(&matched, slice).matches(on)?;
         if self.outer {
-            let kept = with_unmatched(left.len(), &pairs, &matches);
+            let kept = with_unmatched(&left, &pairs, &matches);
             together(&left, &right, &self.item.scope, &kept)
         } else {
             matched.filtered(&matches)
@@ -178,6 +177,8 @@ impl Join {
 struct Pairs {
     left: Vec<u32>,
     right: Vec<u32>,
+    /// Whose they are, and how many rows each has.
+    people: Vec<(u32, usize)>,
 }
 
 impl Pairs {
@@ -186,51 +187,56 @@ impl Pairs {
         self.left.push(left as u32);
         self.right.push(right);
     }
+
+    /// The pairs from `before` on are this subject's.
+    fn close(&mut self, subject: u32, before: usize) {
+        if self.left.len() > before {
+            self.people.push((subject, self.left.len() - before));
+        }
+    }
 }
 
 /// A merge on the subject: all pairs, by the left side's rows first.
 fn pairs(left: &Batch, right: &Batch, outer: bool) -> Pairs {
-    let (lefts, rights) = (left.starts(), right.starts());
-    let mut rights = rights.windows(2).peekable();
+    let mut rights = right.runs.iter().peekable();
     let mut pairs = Pairs::default();
-    let subject = |batch: &Batch, row: &[usize]| {
-        row.first()
-            .and_then(|r| batch.subjects.values().get(*r).copied())
-    };
-    for run in lefts.windows(2) {
-        let [start, end] = run else { continue };
-        let own = subject(left, run);
-        while rights.next_if(|r| subject(right, r) < own).is_some() {}
-        let found = rights.peek().filter(|r| subject(right, r) == own);
-        for row in *start..*end {
-            match found {
-                Some([first, last]) => {
-                    (*first..*last).for_each(|other| pairs.push(row, other as u32));
+    for (subject, run) in left.runs.iter() {
+        let before = pairs.left.len();
+        while rights.next_if(|(other, _)| *other < subject).is_some() {}
+        match rights.peek().filter(|(other, _)| *other == subject) {
+            Some((_, others)) => {
+                for row in run {
+                    others.clone().for_each(|o| pairs.push(row, o as u32));
                 }
-                _ if outer => pairs.push(row, NONE),
-                _ => {}
             }
+            None if outer => run.for_each(|row| pairs.push(row, NONE)),
+            None => {}
         }
+        pairs.close(subject, before);
     }
     pairs
 }
 
 /// The pairs that match, and each left row without one.
-fn with_unmatched(lefts: usize, pairs: &Pairs, matches: &BooleanBuffer) -> Pairs {
+fn with_unmatched(left: &Batch, pairs: &Pairs, matches: &BooleanBuffer) -> Pairs {
     let mut kept = Pairs::default();
     let mut next = 0;
-    for row in 0..lefts {
-        let mut found = false;
-        while pairs.left.get(next).is_some_and(|l| *l as usize == row) {
-            if matches.value(next) {
-                found = true;
-                kept.push(row, pairs.right.get(next).copied().unwrap_or(NONE));
+    for (subject, run) in left.runs.iter() {
+        let before = kept.left.len();
+        for row in run {
+            let mut found = false;
+            while pairs.left.get(next).is_some_and(|l| *l as usize == row) {
+                if matches.value(next) {
+                    found = true;
+                    kept.push(row, pairs.right.get(next).copied().unwrap_or(NONE));
+                }
+                next += 1;
             }
-            next += 1;
+            if !found {
+                kept.push(row, NONE);
+            }
         }
-        if !found {
-            kept.push(row, NONE);
-        }
+        kept.close(subject, before);
     }
     kept
 }
@@ -241,21 +247,31 @@ fn together(
     right_scope: &Scope,
     pairs: &Pairs,
 ) -> Result<Batch, BadRows> {
-    let rows = UInt32Array::from(pairs.left.clone());
-    let others = pairs.right.iter().map(|r| (*r != NONE).then_some(*r));
-    let others = UInt32Array::from_iter(others);
-    let mut columns = left.taken(&rows)?;
+    let mut columns = taken(left, &pairs.left)?;
     if right.len() == 0 {
         // Nothing to take from: every position is missing.
+        let rows = pairs.right.len();
         let kinds = right.columns.iter().zip(right_scope.columns());
-        columns.extend(kinds.map(|(a, c)| a.as_ref().map(|_| missing(&c.domain, others.len()))));
+        columns.extend(kinds.map(|(a, c)| a.as_ref().map(|_| missing(&c.domain, rows))));
     } else {
-        columns.extend(right.taken(&others)?);
+        columns.extend(taken(right, &pairs.right)?);
     }
-    let subjects = left.subjects.values();
-    let subjects = pairs.left.iter().filter_map(|l| subjects.get(*l as usize));
     Ok(Batch {
-        subjects: subjects.copied().collect::<Vec<u32>>().into(),
+        runs: Runs::new(pairs.people.iter().copied()),
         columns,
     })
+}
+
+/// The rows at these positions; [`NONE`] gives missing values.
+fn taken(from: &Batch, rows: &[u32]) -> Result<Vec<Option<ArrayRef>>, BadRows> {
+    let as_they_are = from.len() == rows.len() && rows.iter().copied().eq(0..rows.len() as u32);
+    if as_they_are {
+        return Ok(from.columns.clone());
+    }
+    let positions = if rows.contains(&NONE) {
+        UInt32Array::from_iter(rows.iter().map(|r| (*r != NONE).then_some(*r)))
+    } else {
+        UInt32Array::from(rows.to_vec())
+    };
+    from.taken(&positions)
 }

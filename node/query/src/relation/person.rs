@@ -1,24 +1,25 @@
 //! One value from a subject's rows: folds inside the fold.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array};
+use arrow_buffer::NullBufferBuilder;
 use obscura_model::schema::Domain;
 
 use super::{PersonAggregate, number};
-use crate::batch::Batch;
+use crate::batch::{Batch, set};
 use crate::eval::{BadRows, Slices};
 use crate::expr::Any;
+use crate::runs::Runs;
 
 impl PersonAggregate {
-    /// One value for each run of rows between two neighbours of `starts`. Expressions are evaluated
-    /// over `slice` rows at once.
+    /// One value for each subject. Expressions are evaluated over `slice` rows at once.
     pub(super) fn values(
         &self,
         rows: &Batch,
-        starts: &[usize],
         domain: &Domain,
         slice: usize,
     ) -> Result<ArrayRef, BadRows> {
@@ -26,44 +27,46 @@ impl PersonAggregate {
             batch: rows,
             rows: slice,
         };
+        let runs = &rows.runs;
         match self {
-            PersonAggregate::Rows => Ok(counted(starts, |_| true)),
+            PersonAggregate::Rows => Ok(counted(runs, |run| run.len())),
             PersonAggregate::Known(value) => {
                 let known = row.known(value)?;
-                Ok(counted(starts, |i| known.value(i)))
+                Ok(counted(runs, |run| set(known.values(), run)))
             }
             PersonAggregate::Different(value) => {
                 let numbers = number_or_code(&row, value)?;
-                let count = |known: &mut Vec<f64>| {
-                    known.sort_unstable_by(f64::total_cmp);
-                    known.dedup();
-                    Some(known.len() as f64)
+                let mut sorted: Vec<f64> = Vec::new();
+                let count = |known: &[f64]| {
+                    sorted.clear();
+                    sorted.extend_from_slice(known);
+                    sorted.sort_unstable_by(f64::total_cmp);
+                    sorted.dedup();
+                    Some(sorted.len() as f64)
                 };
-                Ok(Arc::new(folded(&numbers, starts, count)))
+                Ok(Arc::new(folded(&numbers, runs, count)))
             }
             PersonAggregate::Sum(value) => {
                 let bounds = bounds(domain);
-                let sum = |known: &mut Vec<f64>| {
+                let sum = |known: &[f64]| {
                     let sum = known.iter().copied().reduce(|a, b| a + b)?;
                     // Rounding must not leave the bounds that others rely on.
                     Some(sum.clamp(bounds.0, bounds.1) + 0.0)
                 };
-                Ok(Arc::new(folded(&row.num(value)?, starts, sum)))
+                Ok(Arc::new(folded(&row.num(value)?, runs, sum)))
             }
             PersonAggregate::Average(value) => {
                 let bounds = bounds(domain);
-                let average = |known: &mut Vec<f64>| {
+                let average = |known: &[f64]| {
                     let sum = known.iter().copied().reduce(|a, b| a + b)?;
                     Some((sum / known.len() as f64).clamp(bounds.0, bounds.1) + 0.0)
                 };
-                Ok(Arc::new(folded(&row.num(value)?, starts, average)))
+                Ok(Arc::new(folded(&row.num(value)?, runs, average)))
             }
-            PersonAggregate::Least(value) => extreme(&row, value, starts, f64::min),
-            PersonAggregate::Greatest(value) => extreme(&row, value, starts, f64::max),
-            PersonAggregate::Some(value) => Ok(Arc::new(decided(&row.bool(value)?, starts, true))),
-            PersonAggregate::Every(value) => {
-                Ok(Arc::new(decided(&row.bool(value)?, starts, false)))
-            }
+            PersonAggregate::Least(value) => extreme(&row, value, runs, f64::min),
+            PersonAggregate::Greatest(value) => extreme(&row, value, runs, f64::max),
+            PersonAggregate::Some(value) => Ok(Arc::new(decided(&row.bool(value)?, runs, true))),
+            PersonAggregate::Every(value) => Ok(Arc::new(decided(&row.bool(value)?, runs, false))),
         }
     }
 }
@@ -79,30 +82,35 @@ fn bounds(domain: &Domain) -> (f64, f64) {
     }
 }
 
-fn counted(starts: &[usize], counts: impl Fn(usize) -> bool) -> ArrayRef {
-    let runs = starts.windows(2).map(|run| match run {
-        [start, end] => (*start..*end).filter(|i| counts(*i)).count() as f64,
-        _ => 0.0,
-    });
-    Arc::new(Float64Array::from_iter_values(runs))
+fn counted(runs: &Runs, count: impl Fn(Range<usize>) -> usize) -> ArrayRef {
+    let counts = runs.iter().map(|(_, run)| count(run) as f64);
+    Arc::new(Float64Array::from_iter_values(counts))
 }
 
 /// `from` gives a value from the known numbers of each subject, in stored order.
 fn folded(
     numbers: &Float64Array,
-    starts: &[usize],
-    from: impl Fn(&mut Vec<f64>) -> Option<f64>,
+    runs: &Runs,
+    mut from: impl FnMut(&[f64]) -> Option<f64>,
 ) -> Float64Array {
+    let mut values = Vec::with_capacity(runs.subjects().len());
+    let mut missing = NullBufferBuilder::new(values.capacity());
     let mut known: Vec<f64> = Vec::new();
-    let runs = starts.windows(2).map(|run| {
-        known.clear();
-        if let [start, end] = run {
-            let valid = (*start..*end).filter(|i| numbers.is_valid(*i));
-            known.extend(valid.map(|i| numbers.value(i)));
-        }
-        from(&mut known)
-    });
-    Float64Array::from_iter(runs)
+    for (_, run) in runs.iter() {
+        let own = numbers.values().get(run.clone()).unwrap_or_default();
+        let value = match numbers.nulls() {
+            None => from(own),
+            Some(nulls) => {
+                known.clear();
+                let valid = own.iter().zip(run).filter(|(_, i)| nulls.is_valid(*i));
+                known.extend(valid.map(|(v, _)| *v));
+                from(&known)
+            }
+        };
+        values.push(value.unwrap_or(0.0));
+        missing.append(value.is_some());
+    }
+    Float64Array::new(values.into(), missing.finish())
 }
 
 /// Numbers as they are; categories as their declared positions.
@@ -120,11 +128,11 @@ fn number_or_code(row: &Slices<'_>, value: &Any) -> Result<Float64Array, BadRows
 fn extreme(
     row: &Slices<'_>,
     value: &Any,
-    starts: &[usize],
+    runs: &Runs,
     pick: fn(f64, f64) -> f64,
 ) -> Result<ArrayRef, BadRows> {
     let numbers = number_or_code(row, value)?;
-    let found = folded(&numbers, starts, |known| known.iter().copied().reduce(pick));
+    let found = folded(&numbers, runs, |known| known.iter().copied().reduce(pick));
     Ok(match value {
         // Codes are small whole numbers.
         Any::Category(_) => Arc::new(Int32Array::from_iter(
@@ -135,10 +143,9 @@ fn extreme(
 }
 
 /// Whether some known condition is `wanted`, as BOOL_OR (true) and BOOL_AND (false) decide.
-fn decided(values: &BooleanArray, starts: &[usize], wanted: bool) -> BooleanArray {
-    let runs = starts.windows(2).map(|run| {
-        let [start, end] = run else { return None };
-        let mut known = (*start..*end).filter(|i| values.is_valid(*i)).peekable();
+fn decided(values: &BooleanArray, runs: &Runs, wanted: bool) -> BooleanArray {
+    let runs = runs.iter().map(|(_, run)| {
+        let mut known = run.filter(|i| values.is_valid(*i)).peekable();
         known.peek()?;
         let found = known.any(|i| values.value(i) == wanted);
         Some(found == wanted)

@@ -1,45 +1,39 @@
-//! One table's file.
+//! One table's file: a head, the chunks of its blocks, a directory, and where that begins.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow_schema::{DataType, Field, Schema};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Domain, Table};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
-use parquet::arrow::arrow_writer::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
-use sha2::{Digest as _, Sha256};
 
 use super::TableError;
-use super::group::{Group, groups};
-use crate::batch::{Batch, data_type};
+use super::chunk::{Kind, read_column, read_runs, write_column, write_runs};
+use super::directory::{Block, Chunk, Directory};
+use super::words::Words;
+use crate::batch::Batch;
 use crate::fold::FoldError;
 use crate::ingest::SortedPart;
-use crate::source::Span;
+use crate::source::{Desk, Span};
 
-/// A row group is closed at the first subject boundary from here on, or earlier if texts are long.
-const GROUP_ROWS: usize = 65_536;
-/// The most bytes of texts in a row group, by their declared length, unless one subject has more.
-const GROUP_TEXT_BYTES: usize = 1 << 28;
-const FORMAT_KEY: &str = "obscura.table";
-/// 2: row groups say which subjects they have.
-const FORMAT: &str = "2";
-const DESCRIPTION_KEY: &str = "obscura.description";
-const SUBJECT: &str = "subject";
+/// A block is closed at the first subject boundary from here on, or earlier if texts are long: so
+/// many rows of a few columns stay in a processor's second cache from decoding to adding.
+const BLOCK_ROWS: usize = 16_384;
+/// The most bytes of texts in a block, by their declared length, unless one subject has more.
+const BLOCK_TEXT_BYTES: usize = 1 << 28;
+
+const HEAD: [u8; 12] = *b"obscuratable";
+/// 2 was Parquet.
+const FORMAT: u32 = 3;
+/// How a file of the format before began.
+const FORMER: [u8; 4] = *b"PAR1";
+/// Head and format.
+const CHUNKS_FROM: u64 = 16;
+/// The directory's length and digest.
+const TAIL_BYTES: u64 = 40;
 
 /// A file under its temporary name, synced.
 pub(super) struct Written {
@@ -68,11 +62,30 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), TableError> {
     folder.sync_all().map_err(failed)
 }
 
+/// Which table of which description a file has.
+#[derive(Clone, Copy)]
+pub(super) struct Which<'a> {
+    pub(super) description: Digest,
+    pub(super) number: usize,
+    pub(super) table: &'a Table,
+}
+
+impl Which<'_> {
+    fn kinds(&self) -> Vec<Kind> {
+        let columns = self.table.columns.iter();
+        columns.map(|c| Kind::of(&c.domain)).collect()
+    }
+
+    /// A description has few tables.
+    fn number(&self) -> u32 {
+        self.number as u32
+    }
+}
+
 /// Writes a table under a temporary name beside `path`.
 pub(super) fn write(
     part: &SortedPart,
-    table: &Table,
-    description: Digest,
+    which: Which<'_>,
     path: &Path,
 ) -> Result<Written, TableError> {
     let failed = |source| TableError::Write {
@@ -81,26 +94,15 @@ pub(super) fn write(
     };
     let temporary = path.with_extension("writing");
     let file = File::create(&temporary).map_err(failed)?;
-    let file = encode(part, table, description, file)?;
+    let mut file = BufWriter::with_capacity(1 << 20, file);
+    let digest = encode(part, which, &mut file).map_err(failed)?;
+    let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
-    drop(file);
-    let digest = file_digest(&temporary).map_err(|source| TableError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
     Ok(Written { temporary, digest })
 }
 
-/// The Arrow schema of a table.
-fn schema(table: &Table) -> Schema {
-    let mut fields = vec![Field::new(SUBJECT, DataType::UInt32, false)];
-    let field = |c: &obscura_model::schema::Column| Field::new(&c.name, data_type(&c.domain), true);
-    fields.extend(table.columns.iter().map(field));
-    Schema::new(fields)
-}
-
-/// How many rows a row group has before it is closed, from declared lengths alone.
-fn group_rows(table: &Table) -> usize {
+/// How many rows a block has before it is closed, from declared lengths alone.
+fn block_rows(table: &Table) -> usize {
     let bytes = table.columns.iter().map(|c| match &c.domain {
         // At most 4 bytes each.
         Domain::Text { most_characters } => 4 * *most_characters as usize,
@@ -111,116 +113,127 @@ fn group_rows(table: &Table) -> usize {
         | Domain::Date { .. } => 0,
     });
     let longest = bytes.max().unwrap_or(0).max(1);
-    GROUP_ROWS.min(GROUP_TEXT_BYTES / longest).max(1)
+    BLOCK_ROWS.min(BLOCK_TEXT_BYTES / longest).max(1)
 }
 
-fn encode(
-    part: &SortedPart,
-    table: &Table,
-    description: Digest,
-    file: File,
-) -> Result<File, TableError> {
-    let schema = Arc::new(schema(table));
-    let note = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    let subject = ColumnPath::from(SUBJECT);
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(subject, EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(None)
-        .set_key_value_metadata(Some(vec![
-            note(FORMAT_KEY, FORMAT.to_owned()),
-            note(DESCRIPTION_KEY, description.to_string()),
-        ]))
-        .build();
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
-        .map_err(TableError::Encode)?;
-    for range in part.ranges(group_rows(table)) {
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-        let subjects = part.subjects().get(range.clone()).unwrap_or_default();
-        arrays.push(Arc::new(UInt32Array::from(subjects.to_vec())));
-        arrays.extend(part.columns().iter().map(|c| c.array(range.clone())));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
-            .map_err(|e| TableError::Encode(ParquetError::from(e)))?;
-        writer.write(&batch).map_err(TableError::Encode)?;
-        writer.flush().map_err(TableError::Encode)?;
-    }
-    let mut file = writer.into_inner().map_err(TableError::Encode)?;
-    file.flush()
-        .map_err(|e| TableError::Encode(ParquetError::from(e)))?;
-    Ok(file)
-}
-
-fn file_digest(path: &Path) -> std::io::Result<Digest> {
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0u8; 1 << 16];
-    loop {
-        let read = reader.read(&mut buffer)?;
-        match buffer.get(..read) {
-            Some([]) | None => return Ok(Digest::new(hash.finalize().into())),
-            Some(part) => hash.update(part),
+fn encode(part: &SortedPart, which: Which<'_>, file: &mut impl Write) -> std::io::Result<Digest> {
+    file.write_all(&HEAD)?;
+    file.write_all(&FORMAT.to_le_bytes())?;
+    let kinds = which.kinds();
+    let mut at = CHUNKS_FROM;
+    let mut bytes = Vec::new();
+    let mut blocks = Vec::new();
+    for rows in part.ranges(block_rows(which.table)) {
+        let mut chunks = Vec::with_capacity(1 + kinds.len());
+        let mut put = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
+            // Texts of a block have less than 2^31 bytes, and other values eight each.
+            let chunk = chunk_of(bytes, at)?;
+            at += u64::from(chunk.length);
+            chunks.push(chunk);
+            file.write_all(bytes)?;
+            bytes.clear();
+            Ok(())
+        };
+        let subjects = part.subjects().get(rows.clone()).unwrap_or_default();
+        write_runs(subjects, &mut bytes);
+        put(&mut bytes)?;
+        for (column, kind) in part.columns().iter().zip(&kinds) {
+            write_column(column, rows.clone(), *kind, &mut bytes);
+            put(&mut bytes)?;
         }
+        let (Some(first), Some(last)) = (subjects.first(), subjects.last()) else {
+            continue;
+        };
+        blocks.push(Block {
+            span: Span {
+                first: *first,
+                last: *last,
+            },
+            subjects: subjects.chunk_by(|a, b| a == b).count() as u32,
+            rows: rows.len() as u32,
+            chunks,
+        });
     }
+    let directory = Directory {
+        description: which.description,
+        table: which.number(),
+        kinds: kinds.iter().map(|k| k.byte()).collect(),
+        blocks,
+    };
+    let bytes = directory.encode();
+    let digest = digest_of(&bytes);
+    file.write_all(&bytes)?;
+    file.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    file.write_all(digest.as_bytes())?;
+    Ok(digest)
 }
 
-/// One stored table, opened and measured.
+/// The digest that a version is registered with, of the directory with its format.
+fn digest_of(directory: &[u8]) -> Digest {
+    Digest::of_parts(&[b"obscura table", &FORMAT.to_le_bytes(), directory])
+}
+
+fn chunk_of(bytes: &[u8], start: u64) -> std::io::Result<Chunk> {
+    let length = u32::try_from(bytes.len());
+    Ok(Chunk {
+        start,
+        length: length.map_err(|_| std::io::ErrorKind::FileTooLarge)?,
+        digest: *blake3::hash(bytes).as_bytes(),
+    })
+}
+
+/// One stored table, opened. Its chunks are compared with the directory when they are read.
 pub(super) struct Stored {
     path: PathBuf,
-    metadata: ArrowReaderMetadata,
-    groups: Vec<Group>,
-    columns: usize,
+    kinds: Vec<Kind>,
+    directory: Directory,
     digest: Digest,
 }
 
 impl Stored {
-    pub(super) fn open(
-        path: &Path,
-        table: &Table,
-        description: Digest,
-    ) -> Result<Self, TableError> {
+    pub(super) fn open(path: &Path, which: Which<'_>) -> Result<Self, TableError> {
+        let path = path.to_owned();
         let unread = |source| TableError::Read {
-            path: path.to_owned(),
+            path: path.clone(),
             source,
         };
-        let damaged = || TableError::Damaged {
-            path: path.to_owned(),
-        };
-        let digest = file_digest(path).map_err(unread)?;
-        let file = File::open(path).map_err(unread)?;
+        let file = File::open(&path).map_err(unread)?;
         let length = file.metadata().map_err(unread)?.len();
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|_| damaged())?;
-        let keys = metadata.metadata().file_metadata().key_value_metadata();
-        let value = |name: &str| {
-            keys.and_then(|k| k.iter().find(|k| k.key == name))
-                .and_then(|k| k.value.as_deref())
+        let read = |from: u64, length: u64| match usize::try_from(length) {
+            Ok(length) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, from).map_err(unread)?;
+                Ok(bytes)
+            }
+            Err(_) => Err(damaged(&path)),
         };
-        if value(FORMAT_KEY) != Some(FORMAT) {
-            return Err(damaged());
+        let head = read(0, CHUNKS_FROM.min(length))?;
+        let chunks_to = check_head(&head, length).map_err(|wrong| wrong.of(&path))?;
+        let tail = read(chunks_to, TAIL_BYTES)?;
+        let mut tail = Words(&tail);
+        let end = tail.u64().and_then(|bytes| {
+            let start = chunks_to.checked_sub(bytes)?;
+            (start >= CHUNKS_FROM).then_some((start, bytes))
+        });
+        let (start, bytes) = end.ok_or_else(|| damaged(&path))?;
+        let bytes = read(start, bytes)?;
+        let digest = digest_of(&bytes);
+        if tail.digest() != Some(*digest.as_bytes()) {
+            return Err(damaged(&path));
         }
-        if value(DESCRIPTION_KEY) != Some(description.to_string().as_str()) {
-            return Err(TableError::OtherDescription {
-                path: path.to_owned(),
-            });
+        let directory = Directory::decode(&bytes, CHUNKS_FROM, start);
+        let directory = directory.ok_or_else(|| damaged(&path))?;
+        if directory.description != which.description {
+            return Err(TableError::OtherDescription { path });
         }
-        let wanted = schema(table);
-        let found = metadata.schema();
-        let same = found.fields().len() == wanted.fields().len()
-            && found
-                .fields()
-                .iter()
-                .zip(wanted.fields())
-                .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
-        if !same {
-            return Err(damaged());
+        let kinds = which.kinds();
+        if !directory.has(&kinds) || directory.table != which.number() {
+            return Err(damaged(&path));
         }
-        let groups = groups(&file, &metadata, length).ok_or_else(damaged)?;
         Ok(Self {
-            path: path.to_owned(),
-            metadata,
-            groups,
-            columns: table.columns.len(),
+            path,
+            kinds,
+            directory,
             digest,
         })
     }
@@ -230,51 +243,99 @@ impl Stored {
     }
 
     pub(super) fn spans(&self) -> Vec<Span> {
-        self.groups.iter().map(|g| g.span).collect()
+        self.directory.blocks.iter().map(|b| b.span).collect()
     }
 
-    /// One row group, compared with what it was when the file was opened.
-    pub(super) fn load(&self, group: usize, columns: &BTreeSet<usize>) -> Result<Batch, FoldError> {
-        let bytes = self.groups.get(group).and_then(|g| g.read(&self.path));
-        let bytes = bytes.ok_or(FoldError::Store)?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, self.metadata.clone());
-        // The subject is column 0, the described ones follow.
-        let roots = std::iter::once(0).chain(columns.iter().map(|c| c + 1));
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let rows = self.metadata.metadata().row_groups().get(group);
-        let rows = rows.and_then(|g| usize::try_from(g.num_rows()).ok());
-        let reader = builder
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(rows.ok_or(FoldError::Store)?.max(1))
-            .build()
-            .map_err(|_| FoldError::Store)?;
-        let mut parts = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|_| FoldError::Store)?;
-            parts.push(by_position(&batch, columns, self.columns)?);
+    /// One block, each of its chunks compared with its digest.
+    pub(super) fn load(
+        &self,
+        number: usize,
+        block: usize,
+        columns: &BTreeSet<usize>,
+        desk: &mut Desk,
+    ) -> Result<Batch, FoldError> {
+        let Desk { files, bytes } = desk;
+        let file = match files.entry(number) {
+            Entry::Occupied(open) => open.into_mut(),
+            // A handle of its own, and only as long as it is needed: what is erased is gone.
+            Entry::Vacant(place) => {
+                place.insert(File::open(&self.path).map_err(|_| FoldError::Store)?)
+            }
+        };
+        let block = self.directory.blocks.get(block).ok_or(FoldError::Store)?;
+        let rows = block.rows as usize;
+        let chunk = block.chunks.first().ok_or(FoldError::Store)?;
+        let stored = read(file, chunk, bytes)?;
+        let runs = read_runs(stored, block.span, block.subjects, rows);
+        let mut batch = Batch {
+            runs: runs.ok_or(FoldError::Store)?,
+            columns: vec![None; self.kinds.len()],
+        };
+        for column in columns {
+            let chunk = block.chunks.get(column + 1).ok_or(FoldError::Store)?;
+            let kind = self.kinds.get(*column).ok_or(FoldError::Store)?;
+            let place = batch.columns.get_mut(*column).ok_or(FoldError::Store)?;
+            let values = read_column(read(file, chunk, bytes)?, rows, *kind);
+            *place = Some(values.ok_or(FoldError::Store)?);
         }
-        Ok(Batch::concatenated(&parts)?)
+        Ok(batch)
     }
 }
 
-fn by_position(
-    batch: &RecordBatch,
-    columns: &BTreeSet<usize>,
-    described: usize,
-) -> Result<Batch, FoldError> {
-    let mut arrays = batch.columns().iter();
-    let subjects = arrays
-        .next()
-        .and_then(|a| a.as_primitive_opt::<UInt32Type>());
-    let subjects = subjects.cloned().ok_or(FoldError::Store)?;
-    let mut by_position: Vec<Option<ArrayRef>> = vec![None; described];
-    for (column, array) in columns.iter().zip(arrays) {
-        *by_position.get_mut(*column).ok_or(FoldError::Store)? = Some(Arc::clone(array));
+/// A chunk's bytes, if they are those that were written.
+fn read<'b>(file: &File, chunk: &Chunk, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], FoldError> {
+    let length = chunk.length as usize;
+    if bytes.len() < length {
+        bytes.resize(length, 0);
     }
-    Ok(Batch {
-        subjects,
-        columns: by_position,
-    })
+    let bytes = bytes.get_mut(..length).ok_or(FoldError::Store)?;
+    file.read_exact_at(bytes, chunk.start)
+        .map_err(|_| FoldError::Store)?;
+    if *blake3::hash(bytes).as_bytes() == chunk.digest {
+        Ok(bytes)
+    } else {
+        Err(FoldError::Store)
+    }
+}
+
+/// What a head says against a file.
+enum WrongHead {
+    Damaged,
+    OtherFormat,
+}
+
+impl WrongHead {
+    fn of(self, path: &Path) -> TableError {
+        match self {
+            WrongHead::Damaged => damaged(path),
+            WrongHead::OtherFormat => TableError::OtherFormat {
+                path: path.to_owned(),
+            },
+        }
+    }
+}
+
+/// Where the tail of a file of this length begins, if its head is ours.
+fn check_head(head: &[u8], length: u64) -> Result<u64, WrongHead> {
+    if head.starts_with(&FORMER) {
+        return Err(WrongHead::OtherFormat);
+    }
+    let mut words = Words(head);
+    if words.bytes(HEAD.len()) != Some(&HEAD) {
+        return Err(WrongHead::Damaged);
+    }
+    match words.u32() {
+        Some(FORMAT) => {}
+        Some(_) => return Err(WrongHead::OtherFormat),
+        None => return Err(WrongHead::Damaged),
+    }
+    let tail = length.checked_sub(TAIL_BYTES);
+    tail.filter(|tail| *tail >= CHUNKS_FROM)
+        .ok_or(WrongHead::Damaged)
+}
+
+fn damaged(path: &Path) -> TableError {
+    TableError::Damaged {
+        path: path.to_owned(),
+    }
 }

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array};
 use obscura_model::accuracy::{Accuracy, AccuracyRequest};
 use obscura_model::answer::Answer;
 use obscura_model::exposure::Rho;
-use obscura_privacy::{Sparse, Tally, mock_noise};
+use obscura_privacy::{Many, Sparse, Tally, mock_noise};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
 use super::{delta, parse_with, plan_with, price, visits};
 use crate::batch::Batch;
 use crate::fold::{FoldError, Sink, tally, walk};
-use crate::source::{Source, Span};
+use crate::runs::Runs;
+use crate::source::{Desk, Source, Span};
 use crate::{PlanOptions, PrivatePlan};
 
 /// A row: subject, age, sex, region, bmi, income, smoker, year, ward.
@@ -47,6 +48,7 @@ impl Source for Rows {
         _table: usize,
         _group: usize,
         columns: &BTreeSet<usize>,
+        _desk: &mut Desk,
     ) -> Result<Batch, FoldError> {
         let rows = &self.0;
         let of = |f: &dyn Fn(&Row) -> Option<f64>| -> Option<ArrayRef> {
@@ -57,7 +59,7 @@ impl Source for Rows {
         };
         let smoker = BooleanArray::from_iter(rows.iter().map(|r| r.smoker));
         let all = Batch {
-            subjects: UInt32Array::from_iter_values(rows.iter().map(|r| r.subject)),
+            runs: Runs::of_rows(&rows.iter().map(|r| r.subject).collect::<Vec<_>>()),
             columns: vec![
                 of(&|r| Some(r.age)),
                 codes(&|r| r.sex),
@@ -232,6 +234,14 @@ impl Sink for Kept {
     fn take(&mut self, subject: u32, _: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.0.insert(subject, parts.to_vec());
         Ok(())
+    }
+
+    fn take_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
+        many.one_by_one(|subject, parts| {
+            self.0.insert(subject, parts.to_vec());
+            Ok(())
+        })
+        .map_err(FoldError::Sums)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use obscura_model::schema::Description;
 use obscura_privacy::{KeyTally, Sparse};
 use rand::{RngExt, SeedableRng};
@@ -17,6 +17,7 @@ use crate::expr::{Any, Bool, Call, Num, Pattern, PatternKind, Printer, Text, cos
 use crate::fold::{key_of, key_tally, tally};
 use crate::functions::{self, Function, Gives, Takes};
 use crate::limits;
+use crate::runs::Runs;
 use crate::scope::Scope;
 
 const LIKE: PatternKind = PatternKind::Like {
@@ -212,7 +213,7 @@ fn rows_of(text: &str, rows: usize) -> Batch {
         Arc::new(Float64Array::from_iter_values(numbers().map(f64::floor))),
     ];
     Batch {
-        subjects: UInt32Array::from_iter_values(0..rows as u32),
+        runs: Runs::new((0..rows as u32).map(|subject| (subject, 1))),
         columns: columns.map(Some).into(),
     }
 }

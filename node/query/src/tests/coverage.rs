@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use obscura_model::schema::Description;
-use obscura_privacy::{Filter, Known, Mode, Permit, Sparse, Tally};
+use obscura_privacy::{Filter, Known, Many, Mode, Permit, Sparse, Tally};
 use proptest::prelude::*;
 
 use super::relations::{CLINIC, clinic};
@@ -40,6 +40,14 @@ impl Sink for Visits {
     fn take(&mut self, subject: u32, _: &[&str], parts: &[Sparse]) -> Result<(), FoldError> {
         self.0.push((subject, parts.to_vec()));
         Ok(())
+    }
+
+    fn take_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
+        many.one_by_one(|subject, parts| {
+            self.0.push((subject, parts.to_vec()));
+            Ok(())
+        })
+        .map_err(FoldError::Sums)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray, UInt32Array,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
 use obscura_model::codelist::CodeLists;
 use obscura_model::schema::Domain;
 use proptest::prelude::*;
@@ -18,6 +16,7 @@ use crate::eval::{Amounts, evaluate};
 use crate::expr::{Any, Arith, Bool, Case, Comparison, Mask, Num, Printer};
 use crate::expr::{Interval, interval, known_from, mask};
 use crate::plan::Quantity;
+use crate::runs::Runs;
 use crate::scope::Scope;
 
 const NUMBERS: [usize; 4] = [0, 3, 4, 6];
@@ -194,9 +193,8 @@ pub(super) fn batch(rows: &[Vec<Field>]) -> Batch {
         };
         Some(array)
     });
-    let subjects = UInt32Array::from_iter_values(0..rows.len() as u32);
     Batch {
-        subjects,
+        runs: Runs::new((0..rows.len() as u32).map(|subject| (subject, 1))),
         columns: columns.collect(),
     }
 }
@@ -321,7 +319,7 @@ proptest! {
             for (vector, amounts) in plan.vectors().iter().zip(&evaluated.amounts) {
                 if let Amounts::Steps(steps) = amounts {
                     let most = vector.grid.bound;
-                    prop_assert!(steps.iter().all(|s| s.unsigned_abs() <= most));
+                    prop_assert!(steps.iter().all(|s| u64::from(s.unsigned_abs()) <= most));
                 }
             }
             for (i, row) in rows.iter().enumerate() {
@@ -334,7 +332,7 @@ proptest! {
                         let step = 2f64.powi(vector.grid.exponent);
                         ((x.clamp(*low, *high) - middle) / step).round_ties_even() as i64
                     });
-                    prop_assert_eq!(steps[i], expected);
+                    prop_assert_eq!(i64::from(steps[i]), expected);
                 }
             }
         }

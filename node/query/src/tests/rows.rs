@@ -139,21 +139,44 @@ fn a_damaged_store_is_found_before_it_is_used() {
     let path = folder.path().join(STORED);
     let bytes = std::fs::read(&path).unwrap();
     let plan = plan_with(QUERY, &visits()).unwrap();
-    let mut damaged = bytes.clone();
-    damaged[bytes.len() / 4] ^= 1;
-    std::fs::write(&path, &damaged).unwrap();
-    let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
-    let result = walk(&table.rows(), 0..1, &plan, 8192, &mut tally);
-    assert!(matches!(result, Err(FoldError::Store)));
-    // Opening anew is no help: the digest is not the registered one.
-    if let Ok(reopened) = PrivateTable::open(&path, &visits()) {
-        assert_ne!(reopened.digest(), table.digest());
+    let whole = sums(&plan, &table.rows(), 8192);
+    let mut found = 0;
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        // When a chunk is read, it is compared with the directory as it was opened.
+        let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
+        let folded = walk(&table.rows(), 0..1, &plan, 8192, &mut tally);
+        // When the file is opened, its head and its directory are looked at.
+        let opened = PrivateTable::open(&path, &visits());
+        match folded {
+            Err(FoldError::Store) => found += 1,
+            result => assert!(result.is_ok() && tally.sums() == whole, "byte {at}"),
+        }
+        match opened {
+            Ok(opened) => assert_eq!(opened.digest(), table.digest(), "byte {at}: a chunk"),
+            Err(TableError::Damaged { .. } | TableError::OtherFormat { .. }) => {}
+            Err(other) => panic!("byte {at}: {other}"),
+        }
     }
+    // Region, year and ward are not read.
+    assert!(found > 100, "{found} of {}", bytes.len());
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(matches!(
         PrivateTable::open(&path, &visits()),
         Err(TableError::Damaged { .. })
     ));
+    std::fs::write(&path, b"PAR1 and more").unwrap();
+    let former = PrivateTable::open(&path, &visits()).unwrap_err();
+    assert!(
+        former.to_string().ends_with("ingest the dataset again"),
+        "{former}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path.with_extension("parquet"), b"PAR1").unwrap();
+    let former = PrivateTable::open(&path, &visits());
+    assert!(matches!(former, Err(TableError::OtherFormat { .. })));
     std::fs::write(&path, &bytes).unwrap();
     assert!(matches!(
         PrivateTable::open(&path, &patients()),
@@ -220,4 +243,30 @@ fn mock_rows_keep_constant_columns_constant() {
     let sums = sums(&by_region.unwrap(), &mock::rows(&visits(), 9), 100);
     assert_eq!(sums[0].iter().sum::<i64>(), 2000 * 1024);
     assert!(sums[0].iter().all(|n| *n > 0));
+}
+
+/// What this version of the node reads, any node that says format 3 has written.
+#[test]
+fn the_stored_bytes_of_format_3_stay_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (0..40u32)
+        .map(|i| {
+            let bmi = if i % 4 == 0 {
+                String::new()
+            } else {
+                format!("{}.{}", 20 + i % 9, i % 10)
+            };
+            let smoker = ["yes", "no", ""][(i % 3) as usize];
+            let (sex, income) = (["F", "M"][(i % 2) as usize], f64::from(i) / 3.0);
+            format!(
+                "s{},{i},{sex},N,{bmi},{income},{smoker},1991,plain\n",
+                i / 3
+            )
+        })
+        .collect();
+    store(&lines, &folder);
+    let bytes = std::fs::read(folder.path().join(STORED)).unwrap();
+    let digest = obscura_model::ids::Digest::of(&bytes).to_string();
+    let expected = "2f2e2203facf966e409f200abe812ef2bcee421e2b1fa3c03ca64df3d70dcfd7";
+    assert_eq!((bytes.len(), digest.as_str()), (1080, expected));
 }

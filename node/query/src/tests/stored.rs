@@ -15,7 +15,7 @@ pub(super) const SECRETS: Secrets = Secrets {
 };
 
 /// The main table's file; further ones stand beside it.
-pub(super) const STORED: &str = "d-1.parquet";
+pub(super) const STORED: &str = "d-1.table";
 
 /// Who has which index.
 pub(super) type Indexes = BTreeMap<[u8; 16], u32>;
