@@ -60,7 +60,9 @@ def main():
 
         return private
 
-    answers = {name: answer(sql) for name, sql in common.QUERIES.items()}
+    # Different people come out as rows, and totals of a person with noise beyond any use.
+    names = ("by region", "by region, where")
+    answers = {name: answer(common.QUERIES[name]) for name in names}
     name = f"Qrlew, DuckDB {duckdb.__version__}"
     common.run(name, version("pyqrlew"), answers, options)
 
