@@ -142,12 +142,14 @@ def main():
     parser.add_argument("--folder", required=True, help="where rows are made and kept")
     parser.add_argument("--subjects", type=int, default=1_000_000, help="ten rows each")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--turn", type=int, default=3, help="runs of Obscura in a round")
+    parser.add_argument("--turn", type=int, default=3, help="runs of Obscura, odd")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--private", action="store_true", help="beside private systems")
     parser.add_argument("--without", action="append", default=[], help="a peer to leave out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.turn % 2 == 0:
+        parser.error("--turn is odd: the median of an even number of runs would be the lower one.")
     # Makes the rows, if they are not there.
     ours(argparse.Namespace(**{**vars(options), "turn": 1}))
     peers = [p for p in (PRIVATE if options.private else PLAIN) if p[0] not in options.without]
