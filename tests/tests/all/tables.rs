@@ -88,7 +88,8 @@ async fn a_dataset_of_several_tables_is_ingested_and_answered_and_its_damage_is_
         .find(|p| p.to_string_lossy().ends_with("-2-1.table"))
         .unwrap();
     let mut bytes = std::fs::read(&other).unwrap();
-    bytes[10] ^= 1;
+    // In the first chunk, which says whose rows they are.
+    bytes[20] ^= 1;
     std::fs::write(&other, bytes).unwrap();
     let (_, text) = outcome(ada.release(&study, &site, &name, 2).await);
     assert!(

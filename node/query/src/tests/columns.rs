@@ -145,7 +145,7 @@ const OUTPUTS: [&str; 6] = [
     "COUNT(DISTINCT subject_id), COUNT(bmi) AS b, COUNT(smoker) AS c",
     "MEDIAN(age) AS m, QUANTILE(bmi, 0.9) AS q, COUNT(DISTINCT sex) AS k",
     "CORR(age, bmi) AS r, STDDEV(income) AS d",
-    "SUM(LEAST(bmi, 30) * 2) AS l, SUM(LEAST(GREATEST(income / (age - 60), 0), 9)) FILTER (WHERE age > 30) AS f",
+    "SUM(LEAST(bmi, 30) * 2) AS l, SUM(CASE WHEN age > 30 THEN LEAST(GREATEST(income / (age - 60), 0), 9) END) AS f",
     "COUNT(*), COUNT(DISTINCT ward) AS w, AVG(age) AS a, SUM(age) AS b",
 ];
 
