@@ -309,20 +309,24 @@ fn patients() -> PopulationName {
 
 const CLINIC: u8 = 2;
 
-/// Adds a population `patients` with a dataset `clinic` of subjects 0 to 6 and wide limits.
-fn second(ledger: &Ledger) -> Result<DatasetVersion, Error> {
-    let new = NewPopulation {
-        name: patients(),
-        most_subjects: 9,
-        capacity: 9,
+/// A further population of at most so many people, none of whom is in another.
+fn apart(name: PopulationName, most: u32) -> NewPopulation {
+    NewPopulation {
+        name,
+        most_subjects: most.into(),
+        capacity: most,
         apart: true,
         secrets: Secrets {
             subject: [14; 32],
             row: [15; 32],
         },
         evidence: vec![1],
-    };
-    ledger.add_population(new, NOW)?;
+    }
+}
+
+/// Adds a population `patients` with a dataset `clinic` of subjects 0 to 6 and wide limits.
+fn second(ledger: &Ledger) -> Result<DatasetVersion, Error> {
+    ledger.add_population(apart(patients(), 9), NOW)?;
     let which = clinic(ledger, &patients(), 6)?;
     let account = Account::Population(patients());
     ledger.set_limit(limit(account, 5_000_000_000, Mode::Protect), NOW)?;
@@ -388,16 +392,9 @@ fn run_clinic(ledger: &Ledger, n: u16, which: DatasetVersion) {
 #[test]
 fn a_second_population_needs_the_statement_that_nobody_is_in_both() {
     let ledger = ready(&Disk::default(), Mode::Protect, 1);
-    let new = |apart| NewPopulation {
-        name: patients(),
-        most_subjects: 9,
-        capacity: 9,
-        apart,
-        secrets: Secrets {
-            subject: [14; 32],
-            row: [15; 32],
-        },
-        evidence: vec![1],
+    let new = |stated| NewPopulation {
+        apart: stated,
+        ..apart(patients(), 9)
     };
     let head = ledger.head();
     assert_eq!(
@@ -500,18 +497,7 @@ fn merged_datasets_release_nothing_until_they_are_ingested_again() {
     assert_eq!(next.version, 2);
     run_clinic(&ledger, 2, next);
     let name = patients();
-    let again = NewPopulation {
-        name: name.clone(),
-        most_subjects: 9,
-        capacity: 9,
-        apart: true,
-        secrets: Secrets {
-            subject: [14; 32],
-            row: [15; 32],
-        },
-        evidence: vec![],
-    };
-    let again = refusal(ledger.add_population(again, NOW));
+    let again = refusal(ledger.add_population(apart(name.clone(), 9), NOW));
     assert_eq!(again, Refusal::PopulationExists(name));
 }
 
@@ -631,17 +617,7 @@ fn the_guarantee_that_results_keeps_both_deltas_below_one_in_the_size() {
     let ledger = ready(&Disk::default(), Mode::Protect, 9);
     for wide_first in [false, true] {
         let name = PopulationName::new(if wide_first { "wide" } else { "keys" }).unwrap();
-        let new = NewPopulation {
-            name: name.clone(),
-            most_subjects: 1_000,
-            capacity: 1_000,
-            apart: true,
-            secrets: Secrets {
-                subject: [14; 32],
-                row: [15; 32],
-            },
-            evidence: vec![1],
-        };
+        let new = apart(name.clone(), 1_000);
         ledger.add_population(new, NOW).unwrap();
         let account = Account::Population(name.clone());
         // Each alone is below one in a thousand: a delta for keys, and a delta.
