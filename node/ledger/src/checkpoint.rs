@@ -54,13 +54,11 @@ pub(crate) fn encode(head: Head, accounts: &BTreeMap<Account, AccountEntry>) -> 
     for (account, entry) in accounts {
         writer.put(account).put(&(entry.exposures.len() as u64));
         for (number, chunk) in (0u64..).zip(entry.exposures.chunks(CHUNK)) {
-            let bytes: Vec<u8> = chunk
-                .iter()
-                .flat_map(|exposure| exposure.to_le_bytes())
-                .collect();
+            let mut bytes = Writer::new();
+            let bytes = bytes.all(chunk, u64::to_le_bytes).bytes();
             writer
-                .put(&chunk_digest(&head, account, number, &bytes))
-                .raw(&bytes);
+                .put(&chunk_digest(&head, account, number, bytes))
+                .raw(bytes);
         }
     }
     writer.into_bytes()

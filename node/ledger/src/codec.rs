@@ -42,6 +42,16 @@ impl Writer {
         Self::default()
     }
 
+    /// Goes on after these bytes.
+    pub(crate) fn after(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    /// What was written so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -53,6 +63,21 @@ impl Writer {
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);
+        self
+    }
+
+    /// All of them without their number, as one block: there may be millions.
+    pub(crate) fn all<T: Copy, const N: usize>(
+        &mut self,
+        values: &[T],
+        bytes_of: impl Fn(T) -> [u8; N],
+    ) -> &mut Self {
+        let start = self.bytes.len();
+        self.bytes.resize(start + N * values.len(), 0);
+        let room = self.bytes.get_mut(start..).unwrap_or_default();
+        for (to, value) in room.as_chunks_mut::<N>().0.iter_mut().zip(values) {
+            *to = bytes_of(*value);
+        }
         self
     }
 

@@ -3,6 +3,7 @@
 //! Durability contract. A record is acknowledged only after one write and one successful sync;
 //! an append of several records is there as a whole or not at all. After any failed write or sync
 //! the journal refuses every further call: what reached the disk is found out by opening it anew.
+//! An append that begins a segment is written and synced with it, before the segment has its name.
 //! The format is described in `docs/ledger-format.md`.
 
 use std::any::Any;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use obscura_model::ids::{KeyId, UnixMillis};
 
+mod append;
 mod compact;
 mod error;
 pub(crate) mod frame;
@@ -23,7 +25,7 @@ mod stored;
 pub(crate) use compact::{Compaction, Due, Marked, due, rewritten};
 pub use error::JournalError;
 pub(crate) use error::failed;
-use frame::{Entry, Frame};
+use frame::Frame;
 use merkle::{Hash, Head, Tree};
 pub(crate) use scan::{Scan, scan, walk};
 use segment::{HEADER, Header, TAIL, Tail, UNFINISHED};
@@ -35,9 +37,6 @@ pub type Entropy = Box<dyn FnMut(&mut [u8]) -> io::Result<()> + Send>;
 
 /// The length of a segment unless one append needs more: 4 MiB.
 pub(crate) const SEGMENT_BYTES: u64 = 4 << 20;
-
-/// The most records of one append.
-const MOST_RECORDS: usize = 1024;
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,107 +245,6 @@ impl Journal {
         now.max(self.last_time)
     }
 
-    /// Appends all entries or none: one write, one sync, then acknowledged.
-    pub(crate) fn append(
-        &mut self,
-        now: UnixMillis,
-        entries: Vec<Entry>,
-    ) -> Result<Appended, JournalError> {
-        self.health()?;
-        let frames = self.frames(now, entries)?;
-        let result = self.write(&frames);
-        self.stopped = result.is_err();
-        result
-    }
-
-    /// Gives entries their index, time and nonces. Nothing is written yet.
-    fn frames(
-        &mut self,
-        now: UnixMillis,
-        entries: Vec<Entry>,
-    ) -> Result<Vec<(usize, Frame)>, JournalError> {
-        if entries.len() > MOST_RECORDS {
-            return Err(JournalError::TooLarge);
-        }
-        let (first, time, count) = (self.tree.size(), self.time(now), entries.len() as u16);
-        let mut frames = Vec::with_capacity(entries.len());
-        for (entry, position) in entries.into_iter().zip(0u16..) {
-            let length = Frame::length(&entry).ok_or(JournalError::TooLarge)?;
-            let (mut public_nonce, mut private_nonce) = ([0; 32], [0; 32]);
-            self.entropy(&mut public_nonce)?;
-            self.entropy(&mut private_nonce)?;
-            let index = first + u64::from(position);
-            let frame = Frame {
-                index,
-                time,
-                position,
-                count,
-                public_nonce,
-                private_nonce,
-                entry,
-                dropped: None,
-            };
-            frames.push((length, frame));
-        }
-        Ok(frames)
-    }
-
-    fn write(&mut self, frames: &[(usize, Frame)]) -> Result<Appended, JournalError> {
-        let total: u64 = frames.iter().map(|(length, _)| *length as u64).sum();
-        let length = self.segments.last().map_or(0, |header| header.length);
-        if self.offset + total > length {
-            self.begin_segment(total)?;
-        }
-        let header = self.segments.last().ok_or(JournalError::Missing)?;
-        let (segment, salt, start) = (header.number, header.salt, self.offset);
-        let mut bytes = Vec::new();
-        let mut places = Vec::with_capacity(frames.len());
-        for (_, frame) in frames {
-            let offset = start + bytes.len() as u64;
-            bytes.extend(frame.encode(&salt, offset));
-            places.push(Place { segment, offset });
-        }
-        self.current
-            .write(start, &bytes)
-            .map_err(failed("write a record"))?;
-        self.current.sync().map_err(failed("sync a record"))?;
-        let (first, time) = (self.tree.size(), frames.first().map(|(_, f)| f.time));
-        frames
-            .iter()
-            .for_each(|(_, frame)| self.tree.push(frame.leaf()));
-        let mut marks = frames.iter().filter_map(|(_, frame)| Marked::of(frame));
-        self.mark = marks.next_back().or(self.mark);
-        self.offset = start + bytes.len() as u64;
-        self.last_time = time.unwrap_or(self.last_time);
-        self.follow_tail()?;
-        Ok(Appended {
-            first,
-            time: self.last_time,
-            places,
-        })
-    }
-
-    /// Starts the next segment; it has its final name only once its header is durable.
-    fn begin_segment(&mut self, total: u64) -> Result<(), JournalError> {
-        let last = self.segments.last().ok_or(JournalError::Missing)?;
-        let (journal, number) = (last.journal, last.number + 1);
-        let mut salt = [0; 16];
-        self.entropy(&mut salt)?;
-        let length = self.segment_bytes.max(HEADER as u64 + total);
-        let header = Header {
-            journal,
-            number,
-            before: self.tree.head(),
-            length,
-            salt,
-            compacted: None,
-        };
-        self.current = place_segment(&*self.storage, &header, &[])?;
-        self.segments.push(header);
-        self.offset = HEADER as u64;
-        Ok(())
-    }
-
     fn follow_tail(&mut self) -> Result<(), JournalError> {
         let segment = self.segments.last().map_or(0, |header| header.number);
         let tail = Tail {
@@ -430,11 +328,12 @@ fn place_segment(
 ) -> Result<Arc<dyn StoredFile>, JournalError> {
     let name = segment::name(header.number);
     let unfinished = format!("{name}{UNFINISHED}");
-    let mut bytes = header.encode();
-    bytes.extend_from_slice(frames);
     let place = || -> io::Result<Arc<dyn StoredFile>> {
         let file = storage.create(&unfinished, header.length)?;
-        file.write(0, &bytes)?;
+        file.write(0, &header.encode())?;
+        if !frames.is_empty() {
+            file.write(HEADER as u64, frames)?;
+        }
         file.sync()?;
         storage.rename(&unfinished, &name)?;
         storage.sync_folder()?;

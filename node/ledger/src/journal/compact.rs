@@ -152,7 +152,7 @@ pub(crate) fn rewritten(
         let offset = (HEADER + content.len()) as u64;
         let segment = number;
         places.push((kept.index, Place { segment, offset }));
-        content.extend(kept.encode(&salt, offset));
+        content = kept.encode_after(std::mem::take(&mut content), &salt, offset);
         Ok(())
     };
     scan::walk(storage, std::slice::from_ref(header), indexes, &mut visit)?;

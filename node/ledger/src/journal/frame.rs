@@ -106,9 +106,23 @@ impl Frame {
             .filter(|length| *length <= LARGEST)
     }
 
-    /// The frame's bytes for offset `offset` of the segment with this salt.
+    /// The frame's bytes alone.
+    #[cfg(test)]
     pub(crate) fn encode(&self, salt: &[u8; 16], offset: u64) -> Vec<u8> {
-        let mut writer = Writer::new();
+        self.encode_after(Vec::new(), salt, offset)
+    }
+
+    /// `bytes`, and after them the frame's for offset `offset` of the segment with this salt. A
+    /// frame may have hundreds of megabytes: they are written once, in their place.
+    pub(crate) fn encode_after(&self, bytes: Vec<u8>, salt: &[u8; 16], offset: u64) -> Vec<u8> {
+        let start = bytes.len();
+        let mut writer = Writer::after(bytes);
+        let marker = match &self.dropped {
+            None => MARKER,
+            Some(_) => REDUCED,
+        };
+        // Length and checksum follow from what comes after them.
+        writer.raw(&marker).raw(&[0; PREFIX - MARKER.len()]);
         writer
             .put(&self.index)
             .put(&self.entry.kind)
@@ -118,22 +132,21 @@ impl Frame {
             writer.raw(nonce).put(&(bytes.len() as u32)).raw(bytes);
         };
         part(&self.public_nonce, &self.entry.public);
-        let marker = match &self.dropped {
-            None => {
-                part(&self.private_nonce, &self.entry.private);
-                MARKER
-            }
+        match &self.dropped {
+            None => part(&self.private_nonce, &self.entry.private),
             Some(commitment) => {
                 writer.raw(commitment);
-                REDUCED
             }
-        };
-        let body = writer.into_bytes();
-        let length = ((PREFIX + body.len()) as u32).to_le_bytes();
-        let checksum = checksum(salt, offset, &length, &body);
-        let mut writer = Writer::new();
-        writer.raw(&marker).raw(&length).put(&checksum).raw(&body);
-        writer.into_bytes()
+        }
+        let mut bytes = writer.into_bytes();
+        let length = ((bytes.len() - start) as u32).to_le_bytes();
+        let frame = bytes.get_mut(start..).unwrap_or_default();
+        if let Some((prefix, body)) = frame.split_first_chunk_mut::<PREFIX>() {
+            let checksum = checksum(salt, offset, &length, body).to_le_bytes();
+            prefix[4..8].copy_from_slice(&length);
+            prefix[8..].copy_from_slice(&checksum);
+        }
+        bytes
     }
 
     /// Reads the frame at `offset` of a segment; nothing if no valid frame starts there. Gives

@@ -90,16 +90,14 @@ impl Inner {
             return Err(Error::Commit);
         }
         let mut codes = vec![0u16; capacity as usize];
+        let barred = self.state.barred(&entry.intent).ok_or(Error::Commit)?;
         for (subject, code) in charges {
-            let slot = codes.get_mut(*subject as usize).ok_or(Error::Commit)?;
-            if std::mem::replace(slot, *code) != 0 {
+            let index = *subject as usize;
+            let slot = codes.get_mut(index).ok_or(Error::Commit)?;
+            let barred = *barred.get(index).ok_or(Error::Commit)?;
+            if std::mem::replace(slot, *code) != 0 || (barred && *code != 0) {
                 return Err(Error::Commit);
             }
-        }
-        let barred = self.state.barred(&entry.intent).ok_or(Error::Commit)?;
-        let both = codes.iter().zip(barred.iter());
-        if both.into_iter().any(|(code, barred)| *barred && *code != 0) {
-            return Err(Error::Commit);
         }
         let charges = Charges::of(entry.intent.price, &codes).map_err(|_| Error::Commit)?;
         let fits = entry.intent.accounts.iter().all(|account| {

@@ -246,8 +246,7 @@ fn write_release(record: &Record, to: &mut Writer, private: &mut Writer) -> u16 
             codes,
         } => {
             put_blob(to.put(intent), body);
-            let bytes: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
-            private.raw(&bytes);
+            private.all(codes, u16::to_le_bytes);
             RELEASE_COMMITTED
         }
         Record::IntentPoisoned { intent } => {
@@ -423,10 +422,8 @@ fn read_data(
             let padding = capacity
                 .checked_sub(count)
                 .ok_or(InvalidBytes::Meaningless("hashes"))?;
-            let mut hashes = Vec::new();
-            for _ in 0..count {
-                hashes.push(private.get()?);
-            }
+            let hashes = private.take(count as usize * size_of::<SubjectHash>(), "hashes")?;
+            let hashes = hashes.as_chunks().0.to_vec();
             let padding = private.take(padding as usize * size_of::<SubjectHash>(), "padding")?;
             if padding.iter().any(|byte| *byte != 0) {
                 return Err(InvalidBytes::Meaningless("padding"));

@@ -87,6 +87,7 @@ impl Subjects {
             return Ok(());
         }
         let known = Arc::make_mut(&mut self.known);
+        known.reserve(hashes.len());
         for (hash, index) in hashes.iter().zip(first..) {
             if known.insert(*hash, index).is_some() {
                 return Err(InvalidHistory::Twice("a subject"));

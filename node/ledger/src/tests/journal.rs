@@ -86,6 +86,33 @@ fn each_append_costs_one_sync_however_many_records_it_has() {
 }
 
 #[test]
+fn an_append_that_begins_a_segment_is_synced_once_with_it() {
+    let disk = Disk::default();
+    let mut journal = create(&disk);
+    let before = disk.syncs();
+    journal.append(NOW, vec![entry(1, 9_000)]).unwrap();
+    assert_eq!(disk.syncs(), before + 1);
+    assert_eq!(open(&disk.after_power_cut(0)).unwrap().size(), 1);
+}
+
+#[test]
+fn a_large_append_has_the_leaves_of_its_records_and_room_after_it() {
+    let disk = Disk::default();
+    let mut journal = Journal::create(Arc::new(disk.clone()), NODE, entropy(1), 1 << 16).unwrap();
+    let large = vec![entry(1, 2 << 20), entry(2, 10), entry(3, 1 << 20)];
+    journal.append(NOW, large).unwrap();
+    let files = disk.names().unwrap();
+    journal.append(NOW, vec![entry(4, 200)]).unwrap();
+    assert_eq!(disk.names().unwrap(), files);
+    let leaves = |journal: &Journal| (0..4).map(|n| journal.leaf(n).unwrap()).collect::<Vec<_>>();
+    let computed: Vec<_> = frames(&journal).iter().map(Frame::leaf).collect();
+    assert_eq!(leaves(&journal), computed);
+    let (head, after) = (journal.head(), disk.after_power_cut(0));
+    let opened = open(&after).unwrap();
+    assert_eq!((opened.head(), leaves(&opened)), (head, computed));
+}
+
+#[test]
 fn after_a_failed_write_or_sync_nothing_is_served() {
     for call in 1..=2 {
         let disk = Disk::default();
