@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use crate::data::Dataset;
 
 pub use bytes::{Mask, masked};
+pub(crate) use worlds::run_body;
 pub use worlds::{Seen, Setup, Told, Worlds};
 
 /// How many subjects there are in a world with everybody.

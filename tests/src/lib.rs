@@ -8,10 +8,12 @@
 //! | more kills than the tests make | `cargo run -p obscura-tests --bin kill-campaign 200` |
 //! | more releases for the attacks on time | `cargo run -p obscura-tests --bin attack-campaign 5000` |
 //! | more random questions than the tests ask | `cargo run -p obscura-tests --bin differential 10000` |
+//! | how much a running node leaks, as docs/audit.md tells | `cargo run -p obscura-tests --bin audit` |
 //! | the figures of the documentation | `cargo run -p obscura-tests --bin figures` |
 //!
-//! Campaign and figures start `node-under-test` beside them: build the package first.
+//! Campaign, audit and figures start `node-under-test` beside them: build the package first.
 
+pub mod audit;
 pub mod campaign;
 pub mod clock;
 pub mod cluster;

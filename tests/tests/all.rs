@@ -7,6 +7,8 @@
 mod architecture;
 #[path = "all/attacks.rs"]
 mod attacks;
+#[path = "all/audit.rs"]
+mod audit;
 #[path = "all/blind_gateway.rs"]
 mod blind_gateway;
 #[path = "all/compact_command.rs"]

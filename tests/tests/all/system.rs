@@ -255,3 +255,12 @@ async fn four_hospitals_with_real_gaps_answer_as_one() {
     }
     cluster.stop().await;
 }
+
+/// Twenty questions of two data sets, each against the best that Gaussian noise can do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn utility_of_twenty_real_questions_is_near_the_best() {
+    let (folder, hidden) = (heart_folder(), indicatif::ProgressBar::hidden());
+    let report = obscura_tests::audit::utility::measure(5, Some(&folder), &hidden).await;
+    let report = report.unwrap();
+    assert!(report.alarms().is_empty(), "{report}");
+}
