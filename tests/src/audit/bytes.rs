@@ -104,6 +104,7 @@ fn report(seen: &[Observed], rho: f64) -> Result<Report> {
         mine.map(|o| Timed {
             took: Duration::from_secs_f64(o.millis / 1e3),
             size: o.noise,
+            slot: o.slot,
         })
         .collect()
     };
@@ -141,6 +142,7 @@ mod tests {
                 there,
                 features: vec![hash as f64, 7.0, f64::from(u8::from(there && leaks))],
                 millis: 40.0 + hash as f64 / 1e7,
+                slot: Duration::from_millis(40),
                 noise: ((n / 2).wrapping_mul(7919) % 5003) as f64,
             }
         };

@@ -21,6 +21,8 @@ pub(super) struct Observed {
     pub(super) features: Vec<f64>,
     /// How long the slow release took.
     pub(super) millis: f64,
+    /// How long its slot was in the end.
+    pub(super) slot: Duration,
     /// The size of its noise, in standard deviations.
     pub(super) noise: f64,
 }
@@ -55,6 +57,7 @@ fn hash(bytes: &[u8]) -> u64 {
 struct Shown {
     features: Vec<f64>,
     millis: f64,
+    slot: Duration,
     noise: f64,
     rho: f64,
 }
@@ -68,6 +71,7 @@ fn look(
     there: bool,
 ) -> Result<Shown> {
     let millis = took.as_secs_f64() * 1e3;
+    let [begin, end] = worlds.clock.last_waits();
     let mut places = vec![0.0; PLACES];
     let mut put = |text: &[u8]| {
         if let Some(place) = places.get_mut(hash(text) as usize % PLACES) {
@@ -109,6 +113,7 @@ fn look(
     Ok(Shown {
         features,
         millis,
+        slot: end.saturating_sub(begin),
         noise,
         rho,
     })
@@ -186,6 +191,7 @@ pub(super) async fn observe(rounds: usize, progress: &ProgressBar) -> Result<(Ve
                 round,
                 there,
                 millis: first.millis,
+                slot: first.slot,
                 noise: first.noise,
                 features: parts.iter().flat_map(|p| p.features.clone()).collect(),
             });
