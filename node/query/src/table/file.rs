@@ -185,6 +185,8 @@ fn chunk_of(bytes: &[u8], start: u64) -> std::io::Result<Chunk> {
 /// One stored table, opened. Its chunks are compared with the directory when they are read.
 pub(super) struct Stored {
     path: PathBuf,
+    /// Where the directory ends and the tail begins.
+    tail_at: u64,
     kinds: Vec<Kind>,
     directory: Directory,
     digest: Digest,
@@ -232,10 +234,27 @@ impl Stored {
         }
         Ok(Self {
             path,
+            tail_at: chunks_to,
             kinds,
             directory,
             digest,
         })
+    }
+
+    /// A handle on the file, if it still ends as it did when it was opened: chunks say for
+    /// themselves that they are the same, and this that nobody put another file in its place.
+    fn reopen(&self) -> Result<File, FoldError> {
+        let file = File::open(&self.path).map_err(|_| FoldError::Store)?;
+        let length = file.metadata().map_err(|_| FoldError::Store)?.len();
+        let mut tail = [0; TAIL_BYTES as usize];
+        file.read_exact_at(&mut tail, self.tail_at)
+            .map_err(|_| FoldError::Store)?;
+        let same = tail.get(8..) == Some(self.digest.as_bytes().as_slice());
+        if same && length == self.tail_at + TAIL_BYTES {
+            Ok(file)
+        } else {
+            Err(FoldError::Store)
+        }
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -258,9 +277,7 @@ impl Stored {
         let file = match files.entry(number) {
             Entry::Occupied(open) => open.into_mut(),
             // A handle of its own, and only as long as it is needed: what is erased is gone.
-            Entry::Vacant(place) => {
-                place.insert(File::open(&self.path).map_err(|_| FoldError::Store)?)
-            }
+            Entry::Vacant(place) => place.insert(self.reopen()?),
         };
         let block = self.directory.blocks.get(block).ok_or(FoldError::Store)?;
         let rows = block.rows as usize;

@@ -256,7 +256,7 @@ fn light_encodings_are_light() {
         let values = values.iter().copied().map(Some).collect();
         let rows = 100;
         let column = RawColumn::Number(values);
-        (written(&column, rows, Kind::Number).len() - 13) / rows
+        (written(&column, rows, Kind::Number).len() - 12) / rows
     };
     let each = |f: fn(usize) -> f64| (0..100).map(f).collect::<Vec<f64>>();
     assert_eq!(of(&each(|_| 7.25)), 0);

@@ -160,11 +160,8 @@ async fn damaged(harm: impl Fn(&mut Vec<u8>)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h15_stored_rows_that_were_damaged_fail_with_a_fixed_text_and_keep_their_price() {
-    damaged(|bytes| {
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-    })
-    .await;
+    // In the first chunk, which says whose the rows are, and which every query reads.
+    damaged(|bytes| bytes[20] ^= 1).await;
     damaged(|bytes| bytes.truncate(bytes.len() / 3)).await;
     damaged(Vec::clear).await;
     damaged(|bytes| {
