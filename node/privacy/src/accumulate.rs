@@ -1,12 +1,13 @@
 //! The inner loop of a release: clip, charge, decide, add.
 
+mod charging;
+
 use std::fmt;
 
 use obscura_model::answer::Shape;
 
+use self::charging::{Charging, Door};
 use crate::admitted::Admitted;
-use crate::charge::{Coder, Divider};
-use crate::filter::Filter;
 use crate::grid::CodeGrid;
 use crate::keys::KeyTally;
 use crate::many::Many;
@@ -82,22 +83,11 @@ impl Sums {
 /// [`merge`](Self::merge) puts ranges together, and the result is the same for any cutting.
 pub struct Accumulator {
     intent: u64,
-    capacity: u64,
     grid: CodeGrid,
-    filter: Filter,
-    dividers: Vec<Divider>,
-    coder: Coder,
+    charging: Charging,
     sums: Sums,
-    charges: Vec<(u32, u16)>,
     /// The charges of parts merged so far.
     merged: Vec<Vec<(u32, u16)>>,
-    /// First and last subject seen, of each part merged so far.
-    ranges: Vec<(u32, u32)>,
-    /// Of many subjects at hand: billionths so far, and who is active.
-    nanos: Vec<u128>,
-    active: Vec<bool>,
-    /// The exposures of the subject at hand, one for each account.
-    exposures: Vec<u64>,
     broken: bool,
 }
 
@@ -107,25 +97,16 @@ impl Accumulator {
     #[must_use]
     pub fn new(permit: &Permit, cells: usize) -> Self {
         let shape = permit.shape();
-        let vectors = shape.vectors.iter();
-        let dividers: Option<Vec<Divider>> = vectors.map(|v| Divider::new(v.sigma)).collect();
+        let (charging, priced) = Charging::new(permit);
         let sums = Sums::of(shape);
         Self {
             intent: permit.intent(),
-            capacity: permit.capacity(),
             grid: permit.grid(),
-            filter: permit.filter().clone(),
-            broken: cells != shape.cells() || dividers.is_none() || sums.is_none(),
-            dividers: dividers.unwrap_or_default(),
-            coder: Coder::new(permit.grid()),
+            broken: cells != shape.cells() || !priced || sums.is_none(),
+            charging,
             // Never used: broken.
             sums: sums.unwrap_or_else(|| Sums::Cells(Tally::new(&[], 0))),
-            charges: Vec::new(),
             merged: Vec::new(),
-            ranges: Vec::new(),
-            nanos: Vec::new(),
-            active: Vec::new(),
-            exposures: Vec::with_capacity(permit.filter().accounts().len()),
         }
     }
 
@@ -169,12 +150,8 @@ impl Accumulator {
         known: Known<'_>,
     ) -> Result<(), FoldError> {
         let norms = self.sums.clip(names, contributions)?;
-        let mut nano = 0u128;
-        for (&norm, divider) in norms.iter().zip(&self.dividers) {
-            let part = divider.nano(norm).ok_or(FoldError::Charge)?;
-            nano = nano.checked_add(part).ok_or(FoldError::Charge)?;
-        }
-        if self.admit(subject, nano, known)? {
+        let nano = self.charging.nano(norms)?;
+        if self.charging.door.admit(subject, nano, known)? {
             self.sums.take(names, contributions)?;
         }
         Ok(())
@@ -192,72 +169,14 @@ impl Accumulator {
     }
 
     fn fold_many(&mut self, many: &mut Many, known: Known<'_>) -> Result<(), FoldError> {
-        let mut nanos = std::mem::take(&mut self.nanos);
-        let mut active = std::mem::take(&mut self.active);
-        nanos.clear();
-        nanos.resize(many.subjects().len(), 0);
-        active.clear();
-        let dividers = &self.dividers;
         let Sums::Cells(tally) = &mut self.sums else {
             return Err(FoldError::Mismatch);
         };
-        tally.clip_many(many, |vector, subject, norm| {
-            let divider = dividers.get(vector).ok_or(FoldError::Charge)?;
-            let part = divider.nano(norm).ok_or(FoldError::Charge)?;
-            let nano = nanos.get_mut(subject).ok_or(FoldError::Charge)?;
-            *nano = nano.checked_add(part).ok_or(FoldError::Charge)?;
-            Ok(())
-        })?;
-        for (&subject, &nano) in many.subjects().iter().zip(&nanos) {
-            active.push(self.admit(subject, nano, known)?);
-        }
-        let is_active = |subject: usize| active.get(subject).copied().unwrap_or(false);
-        let Sums::Cells(tally) = &mut self.sums else {
-            return Err(FoldError::Mismatch);
-        };
-        tally.take_many(many, is_active)?;
-        (self.nanos, self.active) = (nanos, active);
-        Ok(())
-    }
-
-    /// Whether a subject whose clipped contribution adds `nano` billionths takes part. If it does,
-    /// its charge is noted: whatever happens next, nothing is added without one.
-    fn admit(&mut self, subject: u32, nano: u128, known: Known<'_>) -> Result<bool, FoldError> {
-        let barred = self.enter(subject, known)?;
-        let (code, charge) = self.coder.code(nano).ok_or(FoldError::Charge)?;
-        if code == 0 {
-            return Ok(false);
-        }
-        if u128::from(charge.nano()) < nano {
-            // The norms are clipped, so the price covers every subject.
-            return Err(FoldError::Charge);
-        }
-        // Both are looked at, whatever the other says: the same work for everybody.
-        let active = self.filter.active(&self.exposures, charge) & !barred;
-        if active {
-            self.charges.push((subject, code));
-        }
-        Ok(active)
-    }
-
-    /// Checks the subject's turn, looks its exposures up, and says whether it is barred.
-    fn enter(&mut self, subject: u32, known: Known<'_>) -> Result<bool, FoldError> {
-        match self.ranges.last_mut() {
-            Some((_, last)) if *last < subject => *last = subject,
-            Some(_) => return Err(FoldError::Order),
-            None => self.ranges.push((subject, subject)),
-        }
-        let complete = known.accounts.len() == self.filter.accounts().len();
-        if !complete || u64::from(subject) >= self.capacity {
-            return Err(FoldError::Subject);
-        }
-        self.exposures.clear();
-        for account in known.accounts {
-            self.exposures
-                .push(*account.get(subject as usize).ok_or(FoldError::Subject)?);
-        }
-        let barred = known.barred.get(subject as usize);
-        barred.copied().ok_or(FoldError::Subject)
+        let (dividers, door) = (&self.charging.dividers, &mut self.charging.door);
+        let charge = |vector: usize, norm| dividers.get(vector)?.nano(norm);
+        tally.fold_many(many, charge, |subject, nano| {
+            door.admit(subject, nano, known)
+        })
     }
 
     /// Puts the subjects of `other` beside these. Both must belong to the same permit and share no
@@ -267,21 +186,21 @@ impl Accumulator {
         if self.broken || other.broken {
             return Err(FoldError::Broken);
         }
-        if self.intent != other.intent || self.grid != other.grid || self.filter != other.filter {
+        let Door { filter, .. } = &self.charging.door;
+        let same = self.intent == other.intent && self.grid == other.grid;
+        if !same || *filter != other.charging.door.filter {
             return Err(FoldError::Mismatch);
         }
         self.sums = self.sums.merge(other.sums)?;
-        self.ranges.extend(other.ranges);
-        self.ranges.sort_unstable();
-        if self
-            .ranges
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a.1 >= b.0))
-        {
+        let ranges = &mut self.charging.door.ranges;
+        ranges.extend(other.charging.door.ranges);
+        ranges.sort_unstable();
+        let mut pairs = ranges.windows(2);
+        if pairs.any(|pair| matches!(pair, [a, b] if a.1 >= b.0)) {
             return Err(FoldError::Order);
         }
         self.merged.extend(other.merged);
-        self.merged.push(other.charges);
+        self.merged.push(other.charging.door.charges);
         Ok(self)
     }
 
@@ -292,13 +211,13 @@ impl Accumulator {
         }
         let same = self.intent == permit.intent()
             && self.grid == permit.grid()
-            && self.filter == *permit.filter()
+            && self.charging.door.filter == *permit.filter()
             && self.sums.cells() == permit.shape().cells();
         if !same {
             return Err(FoldError::Mismatch);
         }
         // Each part ascends, and parts share no range: in the order of their firsts, all ascend.
-        self.merged.push(self.charges);
+        self.merged.push(self.charging.door.charges);
         self.merged.retain(|part| !part.is_empty());
         self.merged
             .sort_unstable_by_key(|part| part.first().map(|(subject, _)| *subject));

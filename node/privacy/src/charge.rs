@@ -13,18 +13,22 @@ use crate::vectors::{two_sigma_squared, vector_nano};
 /// 2^50 * 4 * 2^-53 = 1/2, and its integer part by at most 1.
 const ESTIMATES: f64 = (1u64 << 50) as f64;
 
+/// Divisors below this, twice, fit 63 bits.
+const DIVISORS: u64 = 1 << 62;
+
 /// `ceil(|q|^2 NANO / (2 sigma^2))` for one vector's sigma.
 pub(crate) struct Divider {
     two_sigma_squared: u128,
-    /// `2 sigma^2` and about `NANO / (2 sigma^2)`, if the former fits 63 bits.
-    narrow: Option<(i64, f64)>,
+    /// `2 sigma^2` and about `NANO / (2 sigma^2)`, if the former is below [`DIVISORS`].
+    narrow: Option<(u64, f64)>,
 }
 
 impl Divider {
     /// Nothing if there is no noise, or too much to square.
     pub(crate) fn new(sigma: u64) -> Option<Self> {
         let two_sigma_squared = two_sigma_squared(sigma)?;
-        let narrow = i64::try_from(two_sigma_squared).ok();
+        let narrow = u64::try_from(two_sigma_squared).ok();
+        let narrow = narrow.filter(|divisor| *divisor < DIVISORS);
         Some(Self {
             two_sigma_squared,
             narrow: narrow.map(|d| (d, NANO as f64 / d as f64)),
@@ -37,17 +41,16 @@ impl Divider {
         if let (Some((divisor, factor)), Ok(norm)) = (self.narrow, i64::try_from(norm_squared)) {
             let estimate = norm as f64 * factor;
             if estimate < ESTIMATES {
-                let quotient = estimate as i64;
-                // Below 2^63 * 2^30 and 2^51 * 2^63: both fit.
-                let rest = i128::from(norm) * i128::from(NANO)
-                    - i128::from(quotient) * i128::from(divisor);
+                let quotient = estimate as i64 as u64;
+                // What is left lies within two divisors of zero, so that its lowest 64 bits say
+                // all: others need not be computed.
+                let all = (norm as u64).wrapping_mul(NANO);
+                let rest = all.wrapping_sub(quotient.wrapping_mul(divisor)) as i64;
+                let divisor = divisor as i64;
                 // The whole quotient is one less, this, or one more; then it is rounded up.
-                let up = if rest <= 0 {
-                    i64::from(rest > -i128::from(divisor)) - 1
-                } else {
-                    1 + i64::from(rest > i128::from(divisor))
-                };
-                return u128::try_from(quotient + up).ok();
+                let up =
+                    i64::from(rest > 0) + i64::from(rest > divisor) - i64::from(rest <= -divisor);
+                return u128::try_from(quotient as i64 + up).ok();
             }
         }
         vector_nano(norm_squared, self.two_sigma_squared)

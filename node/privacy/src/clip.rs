@@ -13,19 +13,37 @@ const LONGEST: u128 = 1 << 126;
 const SHORT: u64 = 1 << 28;
 const FEW: usize = 1 << 7;
 
+/// Entries as they come, measured as long as they are short: nearly all are, and this runs for each
+/// subject and vector.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lengths {
+    bits: u64,
+    sum: u64,
+}
+
+impl Lengths {
+    /// One entry more.
+    #[inline]
+    pub(crate) fn add(&mut self, entry: i64) {
+        let length = entry.unsigned_abs();
+        self.bits |= length;
+        self.sum = self.sum.wrapping_add(length.wrapping_mul(length));
+    }
+
+    /// The squared norm of all `count` entries, if none was long and there were few.
+    #[inline]
+    pub(crate) fn norm_squared(self, count: usize) -> Option<u128> {
+        (self.bits < SHORT && count <= FEW).then_some(self.sum.into())
+    }
+}
+
 /// `|q|^2`.
 pub fn norm_squared(q: &[i64]) -> Result<u128, TooLong> {
-    // Nearly every contribution is short, and this runs once for each subject and vector.
-    let (mut bits, mut sum) = (0u64, 0u64);
-    for value in q {
-        let length = value.unsigned_abs();
-        bits |= length;
-        sum = sum.wrapping_add(length.wrapping_mul(length));
-    }
-    if bits < SHORT && q.len() <= FEW {
-        return Ok(sum.into());
-    }
-    long_norm_squared(q)
+    let mut lengths = Lengths::default();
+    q.iter().for_each(|value| lengths.add(*value));
+    lengths
+        .norm_squared(q.len())
+        .map_or_else(|| long_norm_squared(q), Ok)
 }
 
 fn long_norm_squared(q: &[i64]) -> Result<u128, TooLong> {

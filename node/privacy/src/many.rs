@@ -1,9 +1,13 @@
 //! The contributions of many subjects at once, column by column.
 
+mod pack;
+
 use std::fmt;
+use std::ops::Range;
 
 use obscura_model::answer::VectorShape;
 
+use self::pack::{LANES, Pack};
 use crate::sparse::Sparse;
 use crate::tally::FoldError;
 
@@ -19,12 +23,14 @@ use crate::tally::FoldError;
 pub struct Many {
     /// First that of the cells, second that of the subjects, then those of vectors with parts.
     groups: Vec<Group>,
-    of_vectors: Vec<usize>,
+    packs: Vec<Pack>,
+    /// The pack of each vector, and its lane there.
+    of_vectors: Vec<(usize, usize)>,
     subjects: Vec<u32>,
     /// Where the rows of each subject end.
     rows: Vec<u32>,
-    /// By vector and slot. Slot 0 belongs to nobody.
-    values: Vec<Vec<i64>>,
+    /// No step for each row.
+    zeros: Vec<i32>,
 }
 
 const CELLS: usize = 0;
@@ -97,31 +103,52 @@ impl Group {
         self.places.truncate(next as usize);
         Ok(())
     }
+
+    /// The slot after those of so many subjects.
+    fn end(&self, people: usize) -> usize {
+        let last = people.checked_sub(1).and_then(|last| self.ends.get(last));
+        last.map_or(1, |end| *end as usize)
+    }
 }
 
 impl Many {
     /// For releases of these vectors in so many cells.
     #[must_use]
     pub fn new(vectors: &[VectorShape], cells: usize) -> Self {
-        let mut groups = vec![Group::new(cells), Group::new(1)];
-        let mut of_vectors = Vec::with_capacity(vectors.len());
+        let mut many = Self {
+            groups: vec![Group::new(cells), Group::new(1)],
+            packs: Vec::new(),
+            of_vectors: Vec::with_capacity(vectors.len()),
+            subjects: Vec::new(),
+            rows: Vec::new(),
+            zeros: Vec::new(),
+        };
         for vector in vectors {
-            of_vectors.push(match (vector.grouped, vector.parts) {
+            let group = match (vector.grouped, vector.parts) {
                 (true, 1) => CELLS,
                 (false, 1) => SUBJECTS,
                 _ => {
-                    groups.push(Group::new(vector.length(cells).unwrap_or(0)));
-                    groups.len() - 1
+                    let length = vector.length(cells).unwrap_or(0);
+                    many.groups.push(Group::new(length));
+                    many.groups.len() - 1
                 }
-            });
+            };
+            let place = many.packed(group, many.of_vectors.len());
+            many.of_vectors.push(place);
         }
-        Self {
-            groups,
-            values: vec![Vec::new(); of_vectors.len()],
-            of_vectors,
-            subjects: Vec::new(),
-            rows: Vec::new(),
+        many
+    }
+
+    /// A lane for a vector in a pack of its group.
+    fn packed(&mut self, group: usize, vector: usize) -> (usize, usize) {
+        let mut packs = self.packs.iter_mut().enumerate();
+        let open = packs.find(|(_, p)| p.group == group && p.vectors.len() < LANES);
+        if let Some((pack, open)) = open {
+            open.vectors.push(Some(vector));
+            return (pack, open.vectors.len() - 1);
         }
+        self.packs.push(Pack::new(group, vector));
+        (self.packs.len() - 1, 0)
     }
 
     /// Forgets what it has, and says whose rows come now: subjects in ascending order, and where
@@ -135,9 +162,10 @@ impl Many {
         }
         for group in &mut self.groups {
             group.clear();
+            group.places.push(0);
             group.ends.resize(self.subjects.len(), 1);
         }
-        self.values.iter_mut().for_each(Vec::clear);
+        self.packs.iter_mut().for_each(|pack| pack.clear(1));
     }
 
     /// Replaces the cell of each row by the slot for vectors with one number for each cell. Rows
@@ -149,18 +177,22 @@ impl Many {
     /// The same for one vector with places of its own: the cell's number times the vector's parts
     /// plus the part.
     pub fn parts(&mut self, vector: usize, rows: &mut [u32]) -> Result<(), FoldError> {
-        let group = self.of_vectors.get_mut(vector).ok_or(FoldError::Vectors)?;
-        if *group == SUBJECTS {
+        let (pack, lane) = *self.of_vectors.get(vector).ok_or(FoldError::Vectors)?;
+        let found = self.packs.get_mut(pack).ok_or(FoldError::Vectors)?;
+        let mut group = found.group;
+        if group == SUBJECTS {
             return Err(FoldError::Vectors);
         }
-        if *group == CELLS {
+        if group == CELLS {
             // One part in each cell, but not in those of all rows.
+            *found.vectors.get_mut(lane).ok_or(FoldError::Vectors)? = None;
             let cells = self.groups.get(CELLS).ok_or(FoldError::Vectors)?;
             let own = Group::new(cells.length as usize);
-            *group = self.groups.len();
+            group = self.groups.len();
             self.groups.push(own);
+            let place = self.packed(group, vector);
+            *self.of_vectors.get_mut(vector).ok_or(FoldError::Vectors)? = place;
         }
-        let group = *group;
         self.group(group, rows)
     }
 
@@ -172,41 +204,52 @@ impl Many {
         let found = self.groups.get_mut(group).ok_or(FoldError::Vectors)?;
         found.group(&self.rows, rows)?;
         let slots = found.places.len();
-        let vectors = self.of_vectors.iter().zip(&mut self.values);
-        for (_, values) in vectors.filter(|(of, _)| **of == group) {
-            values.clear();
-            values.resize(slots, 0);
-        }
+        let packs = self.packs.iter_mut();
+        packs
+            .filter(|p| p.group == group)
+            .for_each(|p| p.clear(slots));
         Ok(())
     }
 
     /// Adds one value for each row to its slot. There are fewer than 2^32 rows, so that a slot's
     /// sum fits 64 bits.
     pub fn add(&mut self, vector: usize, slots: &[u32], steps: &[i32]) -> Result<(), FoldError> {
-        if slots.len() != steps.len() {
+        self.add_all(slots, &[(vector, steps)])
+    }
+
+    /// The same for several vectors whose slots are the same. One row's slot is often that of the
+    /// row before, which has to be there before more is added: together they wait once.
+    pub fn add_all(&mut self, slots: &[u32], steps: &[(usize, &[i32])]) -> Result<(), FoldError> {
+        let rows = slots.len();
+        if steps.iter().any(|(_, steps)| steps.len() != rows) {
             return Err(FoldError::Vectors);
         }
-        let values = self.values.get_mut(vector).ok_or(FoldError::Vectors)?;
-        for (slot, step) in slots.iter().zip(steps) {
-            *values.get_mut(*slot as usize).ok_or(FoldError::Cell)? += i64::from(*step);
+        if self.zeros.len() < rows {
+            self.zeros.resize(rows, 0);
+        }
+        let none = self.zeros.get(..rows).unwrap_or_default();
+        for pack in &mut self.packs {
+            let of = |vector: &Option<usize>| {
+                let found = steps.iter().find(|(of, _)| Some(*of) == *vector);
+                found.map(|(_, steps)| *steps)
+            };
+            let found: Vec<Option<&[i32]>> = pack.vectors.iter().map(of).collect();
+            if found.iter().any(Option::is_some) {
+                let lanes: Vec<&[i32]> = found.iter().map(|f| f.unwrap_or(none)).collect();
+                pack.add(slots, &lanes)?;
+            }
         }
         Ok(())
     }
 
     /// Adds the same value for each row.
     pub fn count(&mut self, vector: usize, slots: &[u32], step: i32) -> Result<(), FoldError> {
-        let values = self.values.get_mut(vector).ok_or(FoldError::Vectors)?;
-        for slot in slots {
-            *values.get_mut(*slot as usize).ok_or(FoldError::Cell)? += i64::from(step);
-        }
-        Ok(())
+        self.add(vector, slots, &vec![step; slots.len()])
     }
 
     /// Puts the same value into each slot.
     pub fn once(&mut self, vector: usize, step: i32) -> Result<(), FoldError> {
-        let values = self.values.get_mut(vector).ok_or(FoldError::Vectors)?;
-        values.fill(step.into());
-        Ok(())
+        self.lane(vector, |_| step)
     }
 
     /// For a vector of the release as a whole: puts a value into the slot of each subject for whom
@@ -217,20 +260,36 @@ impl Many {
         step: i32,
         counts: impl Fn(usize) -> bool,
     ) -> Result<(), FoldError> {
-        if self.of_vectors.get(vector) != Some(&SUBJECTS) {
+        let (pack, _) = *self.of_vectors.get(vector).ok_or(FoldError::Vectors)?;
+        let pack = self.packs.get_mut(pack).ok_or(FoldError::Vectors)?;
+        if pack.group != SUBJECTS {
             return Err(FoldError::Vectors);
         }
         let group = self.groups.get_mut(SUBJECTS).ok_or(FoldError::Vectors)?;
-        let values = self.values.get_mut(vector).ok_or(FoldError::Vectors)?;
         let people = self.subjects.len();
         let slots = u32::try_from(people + 1).map_err(|_| FoldError::Overflow)?;
         group.places.resize(people + 1, 0);
         group.ends.clear();
         group.ends.extend((0..slots).skip(1).map(|slot| slot + 1));
-        values.clear();
-        values.push(0);
-        let step = |person| if counts(person) { i64::from(step) } else { 0 };
-        values.extend((0..people).map(step));
+        // Other vectors keep what they have.
+        for pack in self.packs.iter_mut().filter(|p| p.group == SUBJECTS) {
+            pack.values.resize((people + 1) * pack.vectors.len(), 0);
+        }
+        self.lane(vector, |slot| match slot.checked_sub(1) {
+            Some(person) if counts(person) => step,
+            _ => 0,
+        })
+    }
+
+    /// Puts a value into each slot of one vector.
+    fn lane(&mut self, vector: usize, value: impl Fn(usize) -> i32) -> Result<(), FoldError> {
+        let (pack, lane) = *self.of_vectors.get(vector).ok_or(FoldError::Vectors)?;
+        let pack = self.packs.get_mut(pack).ok_or(FoldError::Vectors)?;
+        let lanes = pack.vectors.len();
+        let mine = pack.values.iter_mut().skip(lane).step_by(lanes);
+        for (slot, mine) in mine.enumerate() {
+            *mine = value(slot).into();
+        }
         Ok(())
     }
 
@@ -239,21 +298,25 @@ impl Many {
         &mut self,
         mut each: impl FnMut(u32, &[Sparse]) -> Result<(), FoldError>,
     ) -> Result<(), FoldError> {
-        let subjects = std::mem::take(&mut self.subjects);
         let mut parts = vec![Sparse::new(); self.vectors()];
-        let mut told = Ok(());
-        for (person, subject) in subjects.iter().enumerate() {
-            for (vector, part) in parts.iter_mut().enumerate() {
-                part.clear();
-                let column = self.vector(vector).ok_or(FoldError::Vectors)?;
-                for (place, value) in column.of(person) {
-                    part.add(place, value)?;
+        for (person, subject) in self.subjects.iter().enumerate() {
+            parts.iter_mut().for_each(Sparse::clear);
+            for pack in &self.packs {
+                let group = self.groups.get(pack.group).ok_or(FoldError::Vectors)?;
+                let own = group.end(person)..group.end(person + 1);
+                let places = group.places.get(own.clone()).unwrap_or_default();
+                let slots = pack.values.chunks(pack.vectors.len());
+                let slots = slots.skip(own.start).take(own.len());
+                for (place, values) in places.iter().zip(slots) {
+                    for (vector, value) in pack.vectors.iter().zip(values) {
+                        let part = vector.and_then(|vector| parts.get_mut(vector));
+                        part.map_or(Ok(()), |part| part.add(*place, *value))?;
+                    }
                 }
             }
-            told = told.and_then(|()| each(*subject, &parts));
+            each(*subject, &parts)?;
         }
-        self.subjects = subjects;
-        told
+        Ok(())
     }
 
     /// Whose contributions these are.
@@ -261,42 +324,39 @@ impl Many {
         &self.subjects
     }
 
-    /// One vector: where each subject's places end, the places, and the value of each.
-    pub(crate) fn vector(&mut self, vector: usize) -> Option<Column<'_>> {
-        let group = self.groups.get(*self.of_vectors.get(vector)?)?;
-        let values = self.values.get_mut(vector)?;
-        // Nothing was added: nobody has a place.
-        if values.len() < group.places.len() {
-            values.resize(group.places.len(), 0);
-        }
-        Some(Column {
-            ends: &group.ends,
-            places: &group.places,
-            values,
-        })
-    }
-
     /// How many vectors there are.
     pub(crate) fn vectors(&self) -> usize {
         self.of_vectors.len()
     }
-}
 
-/// One vector's numbers. Slot 0 is nobody's; each subject's follow those of the one before.
-pub(crate) struct Column<'a> {
-    pub(crate) ends: &'a [u32],
-    pub(crate) places: &'a [u32],
-    pub(crate) values: &'a mut [i64],
-}
+    /// Clips what each subject contributes to each vector, where it is; and adds what `charge` makes
+    /// of each vector and the squared norm of what is left to `nanos`, which has a number for each
+    /// subject.
+    pub(crate) fn clip(
+        &mut self,
+        clips_squared: &[u128],
+        charge: impl Fn(usize, u128) -> Option<u128>,
+        nanos: &mut [u128],
+    ) -> Result<(), FoldError> {
+        for pack in &mut self.packs {
+            let group = self.groups.get(pack.group).ok_or(FoldError::Vectors)?;
+            pack.clip(&group.ends, clips_squared, &charge, nanos)?;
+        }
+        Ok(())
+    }
 
-impl Column<'_> {
-    /// One subject's places, by position, with their values.
-    fn of(&self, person: usize) -> impl Iterator<Item = (u32, i64)> {
-        let end = |person: usize| self.ends.get(person).map_or(1, |end| *end as usize);
-        let own = person.checked_sub(1).map_or(1, end)..end(person);
-        let places = self.places.get(own.clone()).unwrap_or_default();
-        let values = self.values.get(own).unwrap_or_default();
-        places.iter().copied().zip(values.iter().copied())
+    /// Adds what some subjects, by position, contribute.
+    pub(crate) fn take(
+        &self,
+        people: Range<usize>,
+        sums: &mut [Vec<i64>],
+    ) -> Result<(), FoldError> {
+        for pack in &self.packs {
+            let group = self.groups.get(pack.group).ok_or(FoldError::Vectors)?;
+            let own = group.end(people.start)..group.end(people.end);
+            pack.take(own, &group.places, sums)?;
+        }
+        Ok(())
     }
 }
 

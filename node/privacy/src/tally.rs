@@ -5,7 +5,7 @@ use std::fmt;
 use obscura_model::answer::VectorShape;
 
 use crate::clip;
-use crate::many::{Column, Many};
+use crate::many::Many;
 use crate::sparse::Sparse;
 
 /// A fold that cannot go on. The texts are fixed and say nothing about rows. Whoever folds stops
@@ -51,6 +51,8 @@ pub struct Tally {
     sums: Vec<Vec<i64>>,
     /// Of the contribution at hand: the squared norm after clipping, for each vector.
     norms_squared: Vec<u128>,
+    /// Of many subjects at hand: what each is charged, in billionths.
+    nanos: Vec<u128>,
     /// Of the contribution at hand: the clipped values where they differ from the given ones.
     clipped: Vec<Vec<i64>>,
 }
@@ -67,6 +69,7 @@ impl Tally {
                 .map(|v| vec![0; v.length(cells).unwrap_or(0)])
                 .collect(),
             norms_squared: vec![0; vectors.len()],
+            nanos: Vec::new(),
             clipped: vec![Vec::new(); vectors.len()],
         }
     }
@@ -79,8 +82,7 @@ impl Tally {
 
     /// The same for many subjects at once.
     pub fn add_many(&mut self, many: &mut Many) -> Result<(), FoldError> {
-        self.clip_many(many, |_, _, _| Ok(()))?;
-        self.take_many(many, |_| true)
+        self.fold_many(many, |_, _| Some(0), |_, _| Ok(true))
     }
 
     /// Adds the sums of `other`.
@@ -160,65 +162,35 @@ impl Tally {
         Ok(())
     }
 
-    /// First half of [`Self::add_many`]: checks, clips each contribution where it is, and tells the
-    /// squared norm of each vector's part of each subject, by position: vector, subject, norm.
-    pub(crate) fn clip_many(
-        &self,
+    /// Clips what each of many subjects contributes, where it is, and adds that of those whom `admit`
+    /// lets in: it is given the subject and the sum of what `charge` makes of each vector and the
+    /// squared norm of the subject's part of it.
+    pub(crate) fn fold_many(
+        &mut self,
         many: &mut Many,
-        mut each: impl FnMut(usize, usize, u128) -> Result<(), FoldError>,
+        charge: impl Fn(usize, u128) -> Option<u128>,
+        mut admit: impl FnMut(u32, u128) -> Result<bool, FoldError>,
     ) -> Result<(), FoldError> {
         if many.vectors() != self.clips_squared.len() {
             return Err(FoldError::Vectors);
         }
-        for (vector, &clip_squared) in self.clips_squared.iter().enumerate() {
-            let column = many.vector(vector).ok_or(FoldError::Vectors)?;
-            let mut start = 1;
-            for (subject, &end) in column.ends.iter().enumerate() {
-                let end = end as usize;
-                let part = column.values.get_mut(start..end);
-                let part = part.ok_or(FoldError::Vectors)?;
-                let mut norm = clip::norm_squared(part).map_err(|_| FoldError::Overflow)?;
-                if norm > clip_squared {
-                    norm = clip::to_norm(part, clip_squared).map_err(|_| FoldError::Overflow)?;
+        self.nanos.clear();
+        self.nanos.resize(many.subjects().len(), 0);
+        many.clip(&self.clips_squared, charge, &mut self.nanos)?;
+        let people = many.subjects().iter().zip(&self.nanos).enumerate();
+        // Whoever is admitted after somebody who is is added with them.
+        let mut open = 0..0;
+        for (person, (subject, nano)) in people {
+            if admit(*subject, *nano)? {
+                if open.end != person {
+                    many.take(open.clone(), &mut self.sums)?;
+                    open.start = person;
                 }
-                if norm > clip_squared {
-                    return Err(FoldError::Norm);
-                }
-                each(vector, subject, norm)?;
-                start = end;
+                open.end = person + 1;
             }
         }
-        Ok(())
-    }
-
-    /// Second half of [`Self::add_many`]: adds what [`Self::clip_many`] has just seen of those
-    /// subjects, by position, who are active.
-    pub(crate) fn take_many(
-        &mut self,
-        many: &mut Many,
-        active: impl Fn(usize) -> bool,
-    ) -> Result<(), FoldError> {
-        for (vector, sums) in self.sums.iter_mut().enumerate() {
-            let Column {
-                ends,
-                places,
-                values,
-            } = many.vector(vector).ok_or(FoldError::Vectors)?;
-            let mut start = 1;
-            for (subject, &end) in ends.iter().enumerate() {
-                let own = start..end as usize;
-                start = own.end;
-                if !active(subject) {
-                    continue;
-                }
-                let places = places.get(own.clone()).ok_or(FoldError::Vectors)?;
-                let values = values.get(own).ok_or(FoldError::Vectors)?;
-                for (&place, &value) in places.iter().zip(values) {
-                    let sum = sums.get_mut(place as usize).ok_or(FoldError::Cell)?;
-                    *sum = sum.checked_add(value).ok_or(FoldError::Overflow)?;
-                }
-            }
-        }
+        many.take(open, &mut self.sums)?;
+        self.nanos.clear();
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_empty_array, n
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::DataType;
 use arrow_select::concat::concat;
-use arrow_select::filter::filter;
+use arrow_select::filter::FilterBuilder;
 use arrow_select::take::take;
 use obscura_model::schema::Domain;
 
@@ -91,13 +91,19 @@ impl Batch {
         if rows.count_set_bits() == self.len() {
             return Ok(self.clone());
         }
-        let mask = BooleanArray::new(rows.clone(), None);
+        let mask = FilterBuilder::new(&BooleanArray::new(rows.clone(), None));
+        // Whatever helps to find the rows is found once for all columns.
+        let mask = mask.optimize().build();
         let part = |a: &Option<ArrayRef>| match a {
-            Some(a) => filter(a, &mask).map(Some).map_err(|_| BadRows),
+            Some(a) => mask.filter(a).map(Some).map_err(|_| BadRows),
             None => Ok(None),
         };
         Ok(Batch {
-            runs: self.runs.with_rows(|run| set(rows, run)),
+            runs: {
+                let ranks = Ranks::of(rows);
+                self.runs
+                    .with_rows(|run| ranks.before(run.end) - ranks.before(run.start))
+            },
             columns: self.columns.iter().map(part).collect::<Result<_, _>>()?,
         })
     }
@@ -149,25 +155,61 @@ impl Batch {
     }
 }
 
+/// How many bits are set before any.
+struct Ranks {
+    words: Vec<u64>,
+    /// Before each word, and at last in all.
+    before: Vec<usize>,
+}
+
+impl Ranks {
+    fn of(bits: &BooleanBuffer) -> Self {
+        let words: Vec<u64> = bits.bit_chunks().iter_padded().collect();
+        let mut before = vec![0];
+        let mut all = 0;
+        for word in &words {
+            all += word.count_ones() as usize;
+            before.push(all);
+        }
+        Self { words, before }
+    }
+
+    fn before(&self, row: usize) -> usize {
+        let (word, bit) = (row / 64, row % 64);
+        let here = self
+            .words
+            .get(word)
+            .map_or(0, |word| word & !(u64::MAX << bit));
+        self.before
+            .get(word)
+            .map_or(0, |all| all + here.count_ones() as usize)
+    }
+}
+
 /// How many rows of a run are set.
 pub(crate) fn set(rows: &BooleanBuffer, run: Range<usize>) -> usize {
     // A word at a time: a run is most often short.
-    let words = run.clone().step_by(64);
-    let count = |start: usize| word(rows, start, run.end).count_ones() as usize;
-    words.map(count).sum()
+    let (mut start, mut count) = (run.start, 0);
+    while start < run.end {
+        count += word(rows, start, run.end).count_ones() as usize;
+        start += 64;
+    }
+    count
 }
 
-/// The bits from `start` on up to `end`, at most 64.
+/// The bits from `start` on up to `end`, at least one and at most 64.
 fn word(rows: &BooleanBuffer, start: usize, end: usize) -> u64 {
     let length = (end - start).min(64);
     let first = rows.offset() + start;
     let bytes = rows.values().get(first / 8..).unwrap_or_default();
-    let mut near = [0u8; 16];
-    let held = bytes.len().min(9);
-    if let (Some(to), Some(from)) = (near.get_mut(..held), bytes.get(..held)) {
-        to.copy_from_slice(from);
-    }
-    let word = u128::from_le_bytes(near) >> (first % 8);
+    let near = match bytes.first_chunk::<16>() {
+        Some(near) => u128::from_le_bytes(*near),
+        // Near the end there are fewer.
+        None => {
+            let near = bytes.iter().rev();
+            near.fold(0, |near, byte| near << 8 | u128::from(*byte))
+        }
+    };
     // The lowest 64 bits are kept on purpose.
-    (word as u64) & (u64::MAX >> (64 - length.max(1)))
+    (near >> (first % 8)) as u64 & (u64::MAX >> (64 - length.max(1)))
 }

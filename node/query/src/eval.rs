@@ -58,11 +58,19 @@ pub(crate) struct Evaluated {
 
 /// Evaluates a plan over a batch.
 pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, BadRows> {
+    match plan.filter() {
+        Some(filter) => matching(plan, batch, truth(&Row { batch }.bool(filter)?)),
+        None => matching(plan, batch, BooleanBuffer::new_set(batch.len())),
+    }
+}
+
+/// Evaluates a plan over a batch of which the rows that match are known.
+pub(crate) fn matching(
+    plan: &PrivatePlan,
+    batch: &Batch,
+    matches: BooleanBuffer,
+) -> Result<Evaluated, BadRows> {
     let row = Row { batch };
-    let matches = match plan.filter() {
-        Some(filter) => truth(&row.bool(filter)?),
-        None => BooleanBuffer::new_set(batch.len()),
-    };
     let mut cells = vec![0u32; batch.len()];
     for key in plan.keys() {
         add_key(&mut cells, key, &row)?;
@@ -119,13 +127,16 @@ pub(crate) fn evaluate(plan: &PrivatePlan, batch: &Batch) -> Result<Evaluated, B
                 middle,
             } => {
                 let scale = 2f64.powi(-vector.grid.exponent);
+                let (low, high, middle) = (*low, *high, *middle);
                 let clamped = |v: f64| {
-                    let v = if v < *low { *low } else { v };
-                    if v > *high { *high } else { v }
+                    let v = if v < low { low } else { v };
+                    if v > high { high } else { v }
                 };
                 let values = row.num(value)?;
-                let step = |v: &f64| rounded((clamped(*v) - middle) * scale);
-                let mut steps: Vec<i32> = values.values().iter().map(step).collect();
+                let mut steps = vec![0; values.len()];
+                for (step, v) in steps.iter_mut().zip(values.values().iter()) {
+                    *step = rounded((clamped(*v) - middle) * scale);
+                }
                 without_missing(&mut steps, values.nulls(), 0);
                 Ok(Amounts::Steps(steps))
             }
@@ -171,14 +182,15 @@ fn present(row: &Row<'_>, mask: &Mask) -> Result<Option<BooleanBuffer>, BadRows>
 }
 
 /// Added to a number below 2^51 in absolute value it leaves no room for a fraction, so that the sum
-/// is rounded to whole numbers, ties to even, and these are its lowest bits.
+/// is rounded to whole numbers, ties to even, and these are its lowest bits: of this number itself
+/// the lowest 32 bits are 0.
 const WHOLE: f64 = 6_755_399_441_055_744.0;
 
 /// `round_ties_even` of a number within the grid's bound, which is at most 2^21. Anything else is
 /// missing in what it comes from, and gives some number.
 fn rounded(v: f64) -> i32 {
     // The low bits are kept on purpose.
-    ((v + WHOLE).to_bits() as i64).wrapping_sub(WHOLE.to_bits() as i64) as i32
+    (v + WHOLE).to_bits() as i32
 }
 
 /// Puts a value where another is missing.

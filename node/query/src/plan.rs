@@ -75,6 +75,7 @@ pub struct PrivatePlan {
     vectors: Vec<Vector>,
     relation: Relation,
     reads: BTreeSet<usize>,
+    of_matching: Option<BTreeSet<usize>>,
     needs: Needs,
     most_rows: u32,
     slice_rows: usize,
@@ -137,6 +138,7 @@ impl PrivatePlan {
         let plan = Self {
             description: description.digest(),
             filter: definition.filter.clone(),
+            of_matching: of_matching(definition, &drawn.vectors),
             keys,
             found: found(&definition.keys),
             warnings: warnings::of(definition, &shape),
@@ -292,6 +294,12 @@ impl PrivatePlan {
         &self.reads
     }
 
+    /// The columns that are read of rows that match, if there is a condition and the rows for which
+    /// it is not TRUE say nothing.
+    pub(crate) fn of_matching(&self) -> Option<&BTreeSet<usize>> {
+        self.of_matching.as_ref()
+    }
+
     /// Where the rows come from.
     pub(crate) fn relation(&self) -> &Relation {
         &self.relation
@@ -327,6 +335,13 @@ fn needs(definition: &Definition, vectors: &[Vector], description: &Description)
         }
     }
     needs
+}
+
+/// The columns that are read of rows that match, if others need not be looked at.
+fn of_matching(definition: &Definition, vectors: &[Vector]) -> Option<BTreeSet<usize>> {
+    let all = |v: &Vector| matches!(v.quantity, Quantity::Everybody | Quantity::Cut(_));
+    let needed = definition.filter.is_some() && !vectors.iter().any(all);
+    needed.then(|| definition.columns_of_matching())
 }
 
 fn counts_everybody(vectors: &[Vector]) -> bool {

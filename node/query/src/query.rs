@@ -3,6 +3,8 @@
 pub(crate) mod released;
 mod tell;
 
+use std::collections::BTreeSet;
+
 use obscura_model::accuracy::AccuracyRequest;
 use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
@@ -165,12 +167,18 @@ impl ValidatedQuery {
 
 impl Definition {
     /// The columns that are read anywhere.
-    pub(crate) fn columns(&self) -> std::collections::BTreeSet<usize> {
-        let mut columns = std::collections::BTreeSet::new();
-        self.keys.iter().for_each(|k| k.value.columns(&mut columns));
+    pub(crate) fn columns(&self) -> BTreeSet<usize> {
+        let mut columns = self.columns_of_matching();
         if let Some(filter) = &self.filter {
             filter.columns(&mut columns);
         }
+        columns
+    }
+
+    /// Those that are read of rows that match.
+    pub(crate) fn columns_of_matching(&self) -> BTreeSet<usize> {
+        let mut columns = BTreeSet::new();
+        self.keys.iter().for_each(|k| k.value.columns(&mut columns));
         self.outputs
             .iter()
             .for_each(|o| o.value.columns(&mut columns));

@@ -9,7 +9,7 @@ use obscura_privacy::{Many, NOWHERE};
 
 use super::{Fold, FoldError, Sink};
 use crate::batch::{Batch, set};
-use crate::eval::{Amounts, Evaluated, NO_CELL, evaluate};
+use crate::eval::{Amounts, Evaluated, NO_CELL, Slices, evaluate, matching};
 use crate::plan::{COUNT_SCALE, PrivatePlan};
 use crate::runs::Runs;
 
@@ -21,6 +21,8 @@ pub(crate) struct Columns<'a> {
     plan: &'a PrivatePlan,
     batch_rows: usize,
     many: Many,
+    /// One count for each row, of a batch or more.
+    ones: Vec<i32>,
 }
 
 impl Fold for Columns<'_> {
@@ -30,12 +32,19 @@ impl Fold for Columns<'_> {
         everybody: Option<Vec<u32>>,
         sink: &mut S,
     ) -> Result<(), FoldError> {
-        let rows = match everybody {
-            None => rows.clone(),
-            Some(all) => Batch {
+        let rows = match (everybody, self.plan.filter(), self.plan.of_matching()) {
+            (Some(all), _, _) => Batch {
                 runs: rows.runs.among(&all),
                 columns: rows.columns.clone(),
             },
+            (None, Some(filter), Some(columns)) => {
+                // What does not match is left out before anything else is done.
+                let batch = rows;
+                let rows = self.plan.slice_rows();
+                let matches = Slices { batch, rows }.matches(filter)?;
+                batch.only(|c| columns.contains(&c)).filtered(&matches)?
+            }
+            (None, _, _) => rows.clone(),
         };
         let people = rows.runs.subjects().len();
         let mut from = 0;
@@ -65,6 +74,7 @@ impl<'a> Columns<'a> {
             plan,
             batch_rows: batch_rows.max(1),
             many: Many::new(&plan.shape().vectors, plan.shape().cells()),
+            ones: Vec::new(),
         }
     }
 
@@ -97,20 +107,52 @@ impl<'a> Columns<'a> {
         }
         self.many.cells(&mut cells).map_err(FoldError::Sums)?;
         for (vector, amounts) in amounts.iter().enumerate() {
-            self.add(vector, amounts, &cells, &batch.runs, &counted)
+            self.add(vector, amounts, &batch.runs, &counted)
                 .map_err(FoldError::Sums)?;
         }
-        Ok(())
+        self.add_rows(&amounts, &cells).map_err(FoldError::Sums)
+    }
+
+    /// What each row adds in its cell.
+    fn add_rows(
+        &mut self,
+        amounts: &[Amounts],
+        slots: &[u32],
+    ) -> Result<(), obscura_privacy::FoldError> {
+        self.ones.resize(slots.len(), COUNT_SCALE);
+        let one = |present: bool| if present { COUNT_SCALE } else { 0 };
+        let present = amounts.iter().map(|amounts| match amounts {
+            Amounts::Ones(Some(present)) => present.iter().map(one).collect(),
+            _ => Vec::new(),
+        });
+        let present: Vec<Vec<i32>> = present.collect();
+        let steps = amounts.iter().zip(&present).enumerate();
+        let steps = steps.filter_map(|(vector, (amounts, present))| match amounts {
+            Amounts::Ones(None) => Some((vector, self.ones.as_slice())),
+            Amounts::Ones(Some(_)) => Some((vector, present)),
+            Amounts::Steps(steps) => Some((vector, steps)),
+            Amounts::Once
+            | Amounts::Parts(_)
+            | Amounts::PartsOnce(_)
+            | Amounts::Subject
+            | Amounts::SubjectIf(_) => None,
+        });
+        let steps: Vec<(usize, &[i32])> = steps.collect();
+        self.many.add_all(slots, &steps)
     }
 
     /// Over no more rows at once than the plan allows.
     fn evaluate(&self, batch: &Batch) -> Result<Evaluated, FoldError> {
         let slice = self.plan.slice_rows();
-        let first = evaluate(self.plan, &batch.slice(0, slice.min(batch.len())))?;
+        let evaluate = |batch: &Batch| match self.plan.of_matching() {
+            Some(_) => matching(self.plan, batch, BooleanBuffer::new_set(batch.len())),
+            None => evaluate(self.plan, batch),
+        };
+        let first = evaluate(&batch.slice(0, slice.min(batch.len())))?;
         let starts = (0..batch.len()).step_by(slice).skip(1);
         let further = starts.map(|start| {
             let slice = batch.slice(start, slice.min(batch.len() - start));
-            evaluate(self.plan, &slice)
+            evaluate(&slice)
         });
         let further = further.collect::<Result<Vec<Evaluated>, _>>()?;
         Ok(if further.is_empty() {
@@ -134,26 +176,21 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// What each subject adds, once in a cell or once at all.
     fn add(
         &mut self,
         vector: usize,
         amounts: &Amounts,
-        slots: &[u32],
         runs: &Runs,
         counted: &Counted,
     ) -> Result<(), obscura_privacy::FoldError> {
         let many = &mut self.many;
         match amounts {
-            Amounts::Ones(None) => many.count(vector, slots, COUNT_SCALE),
-            Amounts::Ones(Some(present)) => {
-                let one = |present: bool| if present { COUNT_SCALE } else { 0 };
-                let steps: Vec<i32> = present.iter().map(one).collect();
-                many.add(vector, slots, &steps)
-            }
             Amounts::Once => many.once(vector, COUNT_SCALE),
-            Amounts::Steps(steps) => many.add(vector, slots, steps),
-            // Done.
-            Amounts::Parts(_) | Amounts::PartsOnce(_) => Ok(()),
+            // Added before, or with all rows.
+            Amounts::Parts(_) | Amounts::PartsOnce(_) | Amounts::Ones(_) | Amounts::Steps(_) => {
+                Ok(())
+            }
             Amounts::Subject => many.people(vector, COUNT_SCALE, |_| true),
             Amounts::SubjectIf(rows) => {
                 let rows = &counted.rows & rows;
