@@ -261,8 +261,8 @@ fn light_encodings_are_light() {
     let each = |f: fn(usize) -> f64| (0..100).map(f).collect::<Vec<f64>>();
     assert_eq!(of(&each(|_| 7.25)), 0);
     assert_eq!(of(&each(|i| i as f64 - 50.0)), 1);
-    assert_eq!(of(&each(|i| 1e9 + i as f64 / 100.0)), 1);
-    assert_eq!(of(&each(|i| i as f64 * 3.07)), 2);
+    assert_eq!(of(&each(|i| (1e11 + i as f64) / 100.0)), 1);
+    assert_eq!(of(&each(|i| (i * 307) as f64 / 100.0)), 2);
     assert_eq!(of(&each(|i| i as f64 * 1_000_000.0)), 4);
     // A third of nothing is a multiple of nothing.
     assert_eq!(

@@ -130,6 +130,24 @@ fn a05_two_to_the_53_and_ones_add_up_alike_in_any_order_and_any_batches() {
 }
 
 #[test]
+fn a_file_in_anothers_place_is_noticed_whatever_is_read() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let table = |ward: &str, folder| {
+        let line = |i| format!("s{i},{i},F,N,20,1,yes,1990,{ward}\n");
+        store(&(0..50).map(line).collect::<Vec<_>>(), folder)
+    };
+    let [one, _other] = [table("plain", &folders[0]), table("it's", &folders[1])];
+    let plan = plan_with(QUERY, &visits()).unwrap();
+    sums(&plan, &one.rows(), 8192);
+    // What the query reads is the same in both.
+    let [path, other] = folders.each_ref().map(|f| f.path().join(STORED));
+    std::fs::copy(other, path).unwrap();
+    let mut tally = Tally::new(&plan.shape().vectors, plan.shape().cells());
+    let folded = walk(&one.rows(), 0..1, &plan, 8192, &mut tally);
+    assert!(matches!(folded, Err(FoldError::Store)));
+}
+
+#[test]
 fn a_damaged_store_is_found_before_it_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let lines: Vec<String> = (0..50)
