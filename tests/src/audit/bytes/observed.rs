@@ -98,6 +98,8 @@ struct Shown {
     slot: Duration,
     noise: f64,
     rho: f64,
+    /// What was said instead of an answer.
+    refused: Option<String>,
 }
 
 /// The first number, above what everybody else adds, in standard deviations.
@@ -117,12 +119,13 @@ fn look(
         }
     };
     let mut features = vec![millis, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    let (mut noise, mut rho) = (0.0, 0.0);
+    let (mut noise, mut rho, mut refused) = (0.0, 0.0, None);
     match told.answers().first().context("no answer")? {
         Err((code, text)) => {
             put(format!("{code:?}").as_bytes());
             put(text.as_bytes());
             features[1] = text.len() as f64;
+            refused = Some(format!("{code:?} {text}"));
         }
         Ok(message) => {
             let releases = told.releases(worlds)?;
@@ -154,6 +157,7 @@ fn look(
         slot: end.saturating_sub(begin),
         noise,
         rho,
+        refused,
     })
 }
 
@@ -248,7 +252,9 @@ pub(super) async fn observe(rounds: usize, progress: &ProgressBar) -> Result<(Ve
         ];
         let both = slow.into_iter().zip(keys).zip(wrong).zip([one, other]);
         for (((slow, keys), wrong), (_, there)) in both {
-            ensure!(slow.rho > 0.0 && keys.rho > 0.0 && wrong.rho == 0.0);
+            let refused = [&slow.refused, &keys.refused].map(Option::as_deref);
+            ensure!(refused == [None; 2], "a release was refused: {refused:?}");
+            ensure!(wrong.rho == 0.0, "an unknown release was answered");
             rho = rho.max(slow.rho + keys.rho);
             seen.push(Observed {
                 round,
