@@ -23,6 +23,7 @@ use indicatif::ProgressBar;
 use obscura_client::model::exposure::{Delta, Limit as Promise, Mode};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
+use tokio::task::JoinSet;
 
 use self::adversary::{Adversary, Game};
 use self::node::Played;
@@ -32,7 +33,7 @@ use super::{ALARM, Limit, Report, seed, shown};
 /// How much is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Nodes, one after the other; every other one in strict mode.
+    /// Nodes, side by side; every other one in strict mode.
     pub runs: u32,
     /// People with coins in each run: half of them are there.
     pub people: u32,
@@ -194,7 +195,8 @@ pub async fn measure(program: &Path, size: Size, progress: &ProgressBar) -> Resu
     let seed = seed()?;
     let mut random = ChaCha20Rng::from_seed(seed);
     progress.set_length(u64::from(size.runs * size.questions));
-    let mut seen = Seen::default();
+    // Nodes wait for slots most of the time, so they do it side by side.
+    let mut runs = JoinSet::new();
     for run in 0..size.runs {
         let coins: Vec<bool> = (0..size.people).map(|_| random.random_bool(0.5)).collect();
         let mode = if run % 2 == 0 {
@@ -210,9 +212,18 @@ pub async fn measure(program: &Path, size: Size, progress: &ProgressBar) -> Resu
         let price = rho.checked_div(u64::from(fit));
         let price = price.context("too few questions")?;
         let mut adversary = Adversary::new(size, price, &mut random);
-        let played = node::play(program, (mode, &coins), &mut adversary, progress).await?;
+        let (program, progress) = (program.to_owned(), progress.clone());
+        runs.spawn(async move {
+            let of = (mode, coins.as_slice());
+            let played = node::play(&program, of, &mut adversary, &progress).await;
+            (mode, coins, adversary, played)
+        });
+    }
+    let mut seen = Seen::default();
+    while let Some(run) = runs.join_next().await {
+        let (mode, coins, adversary, played) = run?;
         seen.guesses(mode, adversary.games(), &coins);
-        seen.played.push(played);
+        seen.played.push(played?);
     }
     seen.report(size, &seed)
 }

@@ -35,7 +35,7 @@ enum Part {
     Transcripts(Transcripts),
     /// What bytes, lengths, order, errors and times say.
     Bytes {
-        /// Rounds of two releases and an error in both worlds; a fifth of a second each.
+        /// Rounds of two releases and an error in both worlds; a third of a second each.
         #[arg(long)]
         rounds: Option<usize>,
     },
@@ -63,7 +63,7 @@ enum Part {
 
 #[derive(Debug, Args)]
 struct Transcripts {
-    /// Nodes, one after the other; every other one in strict mode.
+    /// Nodes, side by side; every other one in strict mode.
     #[arg(long)]
     runs: Option<u32>,
     /// People with coins in each run.

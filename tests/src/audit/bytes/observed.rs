@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use indicatif::ProgressBar;
-use obscura_client::model::exposure::Mode;
+use obscura_client::model::exposure::{Delta, Mode};
+use obscura_client::model::ids::DatasetName;
 use obscura_client::model::study::Study;
+use obscura_client::{NewDataset, SubjectIds};
 
-use crate::cluster::ask;
-use crate::fixture::{Setup, Told, World, Worlds, reasons};
+use crate::cluster::{Site, ask};
+use crate::data::Dataset;
+use crate::fixture::{Setup, Told, World, Worlds};
 use crate::raw::RUN;
 
 /// One round in one world.
@@ -19,14 +22,18 @@ pub(super) struct Observed {
     pub(super) there: bool,
     /// Everything that can be seen, as numbers.
     pub(super) features: Vec<f64>,
-    /// How long the slow release took.
-    pub(super) millis: f64,
+    /// How long the slow release took, and the one by keys.
+    pub(super) millis: [f64; 2],
     /// How long its slot was in the end.
     pub(super) slot: Duration,
     /// The size of its noise, in standard deviations.
     pub(super) noise: f64,
 }
 
+/// With the sought person, and without.
+const WORLDS: [World; 2] = [World::Everybody, World::Without];
+/// Of both populations: room for all rounds.
+const EPSILON: f64 = 500.0;
 /// Runs that one study has.
 const RUNS: usize = 1_000;
 /// Places for labels and texts, which are counted by a hash.
@@ -35,14 +42,45 @@ const PLACES: usize = 24;
 const TRUTH: [f64; 2] = [1999.0, 9.0];
 
 const KEYS: &str = "SELECT reason, COUNT(DISTINCT subject_id) AS people, SUM(paid) AS paid \
-                    FROM reasons WHERE paid > 97 GROUP BY reason";
+                    FROM few GROUP BY reason";
+/// How many people have each reason: a key for all of them, one near the threshold, and so on.
+const REASONS: [usize; 4] = [60, 24, 10, 2];
+
+/// `few(subject_id, reason, paid)`, with reasons that nobody declared; only the sought person has
+/// ZZ. As few people as make keys pass: everybody who could be there draws noise for a key, and
+/// that decides how long a slot is.
+fn few(world: World) -> Dataset {
+    let description = "name = \"few\"\ntitle = \"few\"\nabout = \"Invented.\"\npopulation = \"few\"\nsource = \"few.csv\"\n\
+         subject = \"subject_id\"\nsubject_unit = \"person\"\nmost_rows_per_subject = 2\n\
+         subjects = [1, 100]\ndelta = 1e-6\n\
+         \n[[column]]\nmeaning = \"invented\"\nbounds_from = \"design\"\n\
+         name = \"reason\"\ntype = \"text\"\nmost_characters = 20\n\
+         keys = { per_person = 1, most = 20, characters = 12, delta = 1e-8 }\n\
+         \n[[column]]\nmeaning = \"invented\"\nbounds_from = \"design\"\n\
+         name = \"paid\"\ntype = \"integer\"\nlowest = 0\nhighest = 100\n";
+    let reasons = REASONS.iter().enumerate();
+    let people = reasons.flat_map(|(reason, people)| std::iter::repeat_n(reason, *people));
+    let lines = people
+        .enumerate()
+        .map(|(n, reason)| format!("S{n:04},reason {reason},{}\n", n % 100));
+    let mut csv = format!("subject_id,reason,paid\n{}", lines.collect::<String>());
+    if world == World::Everybody {
+        csv.push_str("SOUGHT,ZZ,100\nSOUGHT,ZZ,100\n");
+    }
+    Dataset {
+        description: description.to_owned(),
+        csv,
+        file: "few.csv".to_owned(),
+        name: "few".to_owned(),
+    }
+}
 
 /// Much work for the rows of one person alone.
 fn slow() -> String {
     format!(
         "SELECT SUM(CASE WHEN age = 42 THEN LEAST(GREATEST(bmi{}, 0), 9) ELSE 1 END) AS s \
          FROM patients",
-        " * 1.01 / 1.02".repeat(200)
+        " * 1.01 / 1.02".repeat(40)
     )
 }
 
@@ -60,6 +98,8 @@ struct Shown {
     slot: Duration,
     noise: f64,
     rho: f64,
+    /// What was said instead of an answer.
+    refused: Option<String>,
 }
 
 /// The first number, above what everybody else adds, in standard deviations.
@@ -79,12 +119,13 @@ fn look(
         }
     };
     let mut features = vec![millis, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    let (mut noise, mut rho) = (0.0, 0.0);
+    let (mut noise, mut rho, mut refused) = (0.0, 0.0, None);
     match told.answers().first().context("no answer")? {
         Err((code, text)) => {
             put(format!("{code:?}").as_bytes());
             put(text.as_bytes());
             features[1] = text.len() as f64;
+            refused = Some(format!("{code:?} {text}"));
         }
         Ok(message) => {
             let releases = told.releases(worlds)?;
@@ -116,6 +157,7 @@ fn look(
         slot: end.saturating_sub(begin),
         noise,
         rho,
+        refused,
     })
 }
 
@@ -131,7 +173,7 @@ async fn studies(worlds: &Worlds) -> Result<Studies> {
             .approved("patients", &[ask("n", &slow(), 1_000_000).times(times)])
             .await?,
         keys: worlds
-            .approved("reasons", &[ask("n", KEYS, 20_000_000).times(times)])
+            .approved("few", &[ask("n", KEYS, 30_000_000).times(times)])
             .await?,
     })
 }
@@ -149,19 +191,36 @@ async fn call(
     look(&told, worlds, start.elapsed(), truth, there)
 }
 
+/// Adds the few people, who are a population of their own, with a limit.
+async fn furnish(site: &Site, few: &Dataset) -> Result<()> {
+    std::fs::write(site.folder.join("import").join(&few.file), &few.csv)?;
+    let owner = site.owner_client().await?;
+    let new = NewDataset {
+        description: few.description.clone(),
+        apart: true,
+        opt_out: SubjectIds::from_lines(""),
+    };
+    owner.add(&new).await?;
+    let mut limit = site.limit(EPSILON, 1e-6, Mode::Protect)?;
+    limit.dataset = DatasetName::new(&few.name)?;
+    limit.delta_keys = Some(Delta::new(1e-4)?);
+    owner.set_limit(&limit).await?;
+    Ok(())
+}
+
 /// So many rounds in both worlds, in an order that changes from round to round; and the rho of
 /// what one round releases.
 pub(super) async fn observe(rounds: usize, progress: &ProgressBar) -> Result<(Vec<Observed>, f64)> {
-    const EPSILON: f64 = 500.0;
     let setup = Setup {
-        worlds: vec![World::Everybody, World::Without],
+        worlds: WORLDS.to_vec(),
         epsilon: EPSILON,
         waits: true,
         ..Setup::default()
     };
     let worlds = Worlds::build(setup).await?;
-    worlds.add(reasons).await?;
-    worlds.room_for_keys((EPSILON, Mode::Protect), 1e-4).await?;
+    for (site, world) in worlds.sites().zip(WORLDS) {
+        furnish(site, &few(world)).await?;
+    }
     let (mut seen, mut rho, mut asked) = (Vec::new(), 0.0f64, None);
     for round in 0..rounds {
         if round % RUNS == 0 {
@@ -174,26 +233,36 @@ pub(super) async fn observe(rounds: usize, progress: &ProgressBar) -> Result<(Ve
         };
         let (slow, keys) = (body(&asked.slow, "n")?, body(&asked.keys, "n")?);
         let wrong = body(&asked.keys, "unknown")?;
-        for step in [0, 1] {
-            // Forwards and backwards in turn.
-            let world = if round % 2 == 0 { step } else { 1 - step };
-            let there = world == 0;
-            let at = (world, there);
-            let parts = [
-                call(&worlds, at, &slow, TRUTH).await?,
-                call(&worlds, at, &keys, [0.0, 0.0]).await?,
-                call(&worlds, at, &wrong, [0.0, 0.0]).await?,
-            ];
-            let [first, second, third] = &parts;
-            ensure!(first.rho > 0.0 && second.rho > 0.0 && third.rho == 0.0);
-            rho = rho.max(parts.iter().map(|p| p.rho).sum());
+        // Forwards and backwards in turn.
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        let [one, other] = order.map(|world| (world, world == 0));
+        let slow = [
+            call(&worlds, one, &slow, TRUTH).await?,
+            call(&worlds, other, &slow, TRUTH).await?,
+        ];
+        // Their slots are long: both worlds wait at once.
+        let (first, second) = tokio::join!(
+            call(&worlds, one, &keys, [0.0, 0.0]),
+            call(&worlds, other, &keys, [0.0, 0.0]),
+        );
+        let keys = [first?, second?];
+        let wrong = [
+            call(&worlds, one, &wrong, [0.0, 0.0]).await?,
+            call(&worlds, other, &wrong, [0.0, 0.0]).await?,
+        ];
+        let both = slow.into_iter().zip(keys).zip(wrong).zip([one, other]);
+        for (((slow, keys), wrong), (_, there)) in both {
+            let refused = [&slow.refused, &keys.refused].map(Option::as_deref);
+            ensure!(refused == [None; 2], "a release was refused: {refused:?}");
+            ensure!(wrong.rho == 0.0, "an unknown release was answered");
+            rho = rho.max(slow.rho + keys.rho);
             seen.push(Observed {
                 round,
                 there,
-                millis: first.millis,
-                slot: first.slot,
-                noise: first.noise,
-                features: parts.iter().flat_map(|p| p.features.clone()).collect(),
+                millis: [slow.millis, keys.millis],
+                slot: slow.slot,
+                noise: slow.noise,
+                features: [slow.features, keys.features, wrong.features].concat(),
             });
         }
         progress.inc(1);
