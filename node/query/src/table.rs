@@ -25,8 +25,9 @@ use obscura_model::schema::{Description, Table};
 
 use crate::batch::Batch;
 use crate::fold::FoldError;
-use crate::ingest::SortedTable;
+use crate::ingest::{SortedTable, SpillError};
 use crate::source::{Desk, Source, Span};
+pub(crate) use file::WRITING;
 use file::{Stored, Which};
 
 /// A store that cannot be written or opened. For the owner and the operator.
@@ -41,6 +42,9 @@ pub enum TableError {
         #[source]
         source: std::io::Error,
     },
+    /// Rows that were set aside cannot be read again.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
     /// Reading failed.
     #[error("the table {path} cannot be read: check the disk")]
     Read {

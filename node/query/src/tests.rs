@@ -1,6 +1,7 @@
 //! Claims about the language, evaluation and ingest, on the fixtures below.
 
 mod answers;
+mod aside;
 mod columns;
 mod costs;
 mod coverage;

@@ -10,7 +10,7 @@ use obscura_model::ids::{DatasetId, KeyId, PopulationName};
 use obscura_model::schema::Description;
 use obscura_model::wire;
 use obscura_query::PrivateTable;
-use obscura_query::ingest::{self, SortError};
+use obscura_query::ingest::{self, IngestError, Room, SortError};
 
 use crate::entropy;
 use crate::error::Error;
@@ -74,7 +74,8 @@ pub fn add_dataset(
     let _alone = node.ingesting.lock().unwrap_or_else(|e| e.into_inner());
     answerable(&description)?;
     let path = node.settings.import.join(description.source_file());
-    let raw = ingest::read_rows(&description, &path)?;
+    let room = Room::beside(&node.settings.datasets, ingest::MEMORY_BYTES);
+    let raw = ingest::read_rows_within(&description, &path, &room).map_err(unread)?;
     declared(&description, raw.subjects())?;
     let evidence = if wanted.opt_out.is_empty() {
         wire::signed_encode(message)
@@ -152,13 +153,20 @@ fn declared(description: &Description, subjects: u64) -> Result<(), Error> {
     )))
 }
 
+fn unread(error: IngestError) -> Error {
+    match error {
+        IngestError::Spill(disk) => Error::inside(disk),
+        wrong => wrong.into(),
+    }
+}
+
 fn unsorted(error: SortError<obscura_ledger::Error>) -> Error {
     match error {
         SortError::Index(ledger) => ledger.into(),
         rule @ (SortError::Full | SortError::Rows { .. } | SortError::Constant { .. }) => {
             Error::Rule(rule.to_string())
         }
-        other @ SortError::OtherDescription => Error::inside(other),
+        other @ (SortError::OtherDescription | SortError::Spill(_)) => Error::inside(other),
     }
 }
 

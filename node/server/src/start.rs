@@ -31,6 +31,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// What an interrupted ingest left cannot be removed.
+    #[error("what an interrupted ingest left in {path} cannot be removed: check the folder")]
+    Leftovers {
+        /// The folder of stored rows.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Certificate, key or authority do not fit together.
     #[error("the node's certificate and key cannot be used")]
     Credentials(#[source] InvalidCredentials),
@@ -160,6 +169,12 @@ pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Ready, StartError>
         slot: Duration::from_millis(config.slot_ms),
         threads: config.threads,
     };
+    // The ledger is held: no ingest is under way.
+    let datasets = settings.datasets.clone();
+    obscura_query::ingest::clear(&datasets).map_err(|source| StartError::Leftovers {
+        path: datasets,
+        source,
+    })?;
     let node = Node::new(identity, settings, ledger, owners, clock);
     pipeline::rerun_interrupted(&node).map_err(StartError::Rerun)?;
     Ok(Ready { node, credentials })

@@ -1,12 +1,14 @@
 //! Collects checked rows, whatever kind of file they come from.
 
-use std::collections::HashMap;
-
 use obscura_model::schema::{Column, Table};
 
-use super::cell::{Cell, Labels, labels};
+use super::RawPart;
+use super::cell::{Cell, Labels, checked, labels};
+use super::constants::Constants;
 use super::error::{IngestError, Place};
-use super::{RawColumn, RawPart};
+use super::ids::Ids;
+use super::row::Layout;
+use super::run::{Collector, Room};
 
 /// The positions, in a file's header, of the subject and of each described column.
 pub(super) struct Header {
@@ -49,29 +51,29 @@ pub(super) fn header(table: &Table, names: &[String], file: &str) -> Result<Head
 pub(super) struct Builder<'a> {
     table: &'a Table,
     file: String,
-    ids: Vec<String>,
-    places: Vec<Place>,
-    columns: Vec<RawColumn>,
+    ids: &'a mut Ids,
+    layout: Layout,
+    rows: Collector,
     labels: Vec<Labels<'a>>,
+    constants: Constants,
+    counts: Vec<u32>,
+    read: u64,
     without_id: u64,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(table: &'a Table, file: String) -> Self {
-        let columns = table
-            .columns
-            .iter()
-            .map(|c| RawColumn::of(&c.domain))
-            .collect();
-        let labels = table.columns.iter().map(labels).collect();
-        let (ids, places) = (Vec::new(), Vec::new());
+    pub(super) fn new(table: &'a Table, file: String, ids: &'a mut Ids, room: &Room) -> Self {
+        let layout = Layout::of(table);
         Self {
             table,
             file,
             ids,
-            places,
-            columns,
-            labels,
+            rows: Collector::new(room.clone(), &layout),
+            layout,
+            labels: table.columns.iter().map(labels).collect(),
+            constants: Constants::of(table),
+            counts: Vec::new(),
+            read: 0,
             without_id: 0,
         }
     }
@@ -84,66 +86,72 @@ impl<'a> Builder<'a> {
     pub(super) fn row<'c>(
         &mut self,
         place: Place,
-        id: Option<String>,
+        id: Option<&str>,
         mut cell: impl FnMut(usize) -> Result<Cell<'c>, &'static str>,
     ) -> Result<(), IngestError> {
         let Some(id) = id else {
             self.without_id = self.without_id.saturating_add(1);
             return Ok(());
         };
-        let described = self.table.columns.iter().zip(&self.labels);
-        let described = described.zip(&mut self.columns).enumerate();
-        for (position, ((column, labels), values)) in described {
-            cell(position)
-                .and_then(|c| values.push(column, labels, &c))
-                .map_err(|what| IngestError::Value {
-                    file: self.file.clone(),
-                    place,
-                    column: column.name.clone(),
-                    what,
-                })?;
-        }
-        self.ids.push(id);
-        self.places.push(place);
-        Ok(())
+        let number = self.ids.number(id).ok_or_else(|| IngestError::Ids {
+            file: self.file.clone(),
+        })?;
+        let (file, table, labels) = (&self.file, self.table, &self.labels);
+        let (layout, constants) = (&self.layout, &mut self.constants);
+        self.rows.piece().add(number, |bytes| {
+            let start = layout.begin(bytes);
+            for (position, (column, labels)) in table.columns.iter().zip(labels).enumerate() {
+                let value = cell(position).and_then(|cell| checked(column, labels, &cell));
+                let value = value.map_err(|what| refused(file, place, column, what))?;
+                if column.constant_per_subject {
+                    constants.see(number, position, value.as_ref(), place);
+                }
+                if let Some(value) = value {
+                    layout.put(bytes, start, position, &value);
+                }
+            }
+            Ok::<(), IngestError>(())
+        })?;
+        self.read = self.read.saturating_add(1);
+        self.count(number);
+        Ok(self.rows.added()?)
     }
 
-    /// Checks what concerns several rows of a subject.
+    fn count(&mut self, number: u32) {
+        let at = number as usize;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        if let Some(count) = self.counts.get_mut(at) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Says what is wrong among several rows of a subject.
     pub(super) fn finish(self) -> Result<RawPart, IngestError> {
-        self.constants()?;
+        if let Some((place, position)) = self.constants.differs
+            && let Some(column) = self.table.columns.get(position)
+        {
+            let what = "differs from the subject's earlier rows, and the description says \
+                that it is constant per subject; correct it or change the description";
+            return Err(refused(&self.file, place, column, what));
+        }
         Ok(RawPart {
-            ids: self.ids,
-            columns: self.columns,
+            rows: self.rows.finish()?,
+            layout: self.layout,
+            constants: self.constants,
+            counts: self.counts,
+            read: self.read,
             without_id: self.without_id,
         })
     }
+}
 
-    fn constants(&self) -> Result<(), IngestError> {
-        let constant: Vec<(&Column, &RawColumn)> = self
-            .table
-            .columns
-            .iter()
-            .zip(&self.columns)
-            .filter(|(c, _)| c.constant_per_subject)
-            .collect();
-        if constant.is_empty() {
-            return Ok(());
-        }
-        let mut first: HashMap<&str, usize> = HashMap::new();
-        for (row, (id, place)) in self.ids.iter().zip(&self.places).enumerate() {
-            let first = *first.entry(id).or_insert(row);
-            for (column, values) in &constant {
-                if !values.same(first, row) {
-                    return Err(IngestError::Value {
-                        file: self.file.clone(),
-                        place: *place,
-                        column: column.name.clone(),
-                        what: "differs from the subject's earlier rows, and the description says \
-                            that it is constant per subject; correct it or change the description",
-                    });
-                }
-            }
-        }
-        Ok(())
+fn refused(file: &str, place: Place, column: &Column, what: &'static str) -> IngestError {
+    IngestError::Value {
+        file: file.to_owned(),
+        place,
+        column: column.name.clone(),
+        what,
     }
 }

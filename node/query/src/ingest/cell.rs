@@ -1,11 +1,12 @@
 //! One cell: from what the file has to what the description says.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use obscura_model::calendar;
 use obscura_model::schema::{Column, Domain};
 
-use super::RawColumn;
+use super::row::Value;
 
 /// What the file has in a cell.
 pub(super) enum Cell<'a> {
@@ -50,55 +51,34 @@ pub(super) fn labels(column: &Column) -> Labels<'_> {
     }
 }
 
-impl RawColumn {
-    pub(super) fn of(domain: &Domain) -> Self {
-        match domain {
-            Domain::Integer { .. } | Domain::Number { .. } | Domain::Date { .. } => {
-                RawColumn::Number(Vec::new())
+/// What a cell says, or why it is refused; nothing if the value is missing.
+pub(super) fn checked<'c>(
+    column: &Column,
+    labels: &Labels<'_>,
+    cell: &Cell<'c>,
+) -> Result<Option<Value<'c>>, Refused> {
+    let value = match &column.domain {
+        Domain::Integer { lowest, highest } => {
+            let value = number(cell)?;
+            if value.is_some_and(|v| v.is_finite() && v.fract() != 0.0) {
+                return Err(NOT_WHOLE);
             }
-            Domain::Category { .. } => RawColumn::Category(Vec::new()),
-            Domain::Boolean => RawColumn::Boolean(Vec::new()),
-            Domain::Text { .. } => RawColumn::Text(Vec::new()),
+            bounded(value, *lowest as f64, *highest as f64).map(Value::Number)
         }
-    }
-
-    /// Adds a cell, or says why not.
-    pub(super) fn push(
-        &mut self,
-        column: &Column,
-        labels: &Labels<'_>,
-        cell: &Cell<'_>,
-    ) -> Result<(), Refused> {
-        match (self, &column.domain) {
-            (RawColumn::Number(values), Domain::Integer { lowest, highest }) => {
-                let value = number(cell)?;
-                if value.is_some_and(|v| v.is_finite() && v.fract() != 0.0) {
-                    return Err(NOT_WHOLE);
-                }
-                let bounded = bounded(value, *lowest as f64, *highest as f64);
-                values.push(required(column, bounded)?);
-            }
-            (RawColumn::Number(values), Domain::Number { lowest, highest }) => {
-                values.push(required(column, bounded(number(cell)?, *lowest, *highest))?);
-            }
-            (RawColumn::Category(codes), Domain::Category { values: _, other }) => {
-                codes.push(category(column, labels, *other, cell)?);
-            }
-            (RawColumn::Boolean(values), Domain::Boolean) => {
-                values.push(required(column, truth(cell)?)?);
-            }
-            (RawColumn::Number(values), Domain::Date { first, last }) => {
-                let bounded = bounded(day(cell)?, f64::from(*first), f64::from(*last));
-                values.push(required(column, bounded)?);
-            }
-            (RawColumn::Text(values), Domain::Text { most_characters }) => {
-                values.push(required(column, free_text(cell, *most_characters)?)?);
-            }
-            // A column is made from its domain, so the two agree.
-            _ => return Err("the column has another type than its description"),
+        Domain::Number { lowest, highest } => {
+            bounded(number(cell)?, *lowest, *highest).map(Value::Number)
         }
-        Ok(())
-    }
+        Domain::Category { values: _, other } => {
+            let code = category(column, labels, *other, cell)?;
+            return Ok(code.map(Value::Code));
+        }
+        Domain::Boolean => truth(cell)?.map(Value::Truth),
+        Domain::Date { first, last } => {
+            bounded(day(cell)?, f64::from(*first), f64::from(*last)).map(Value::Number)
+        }
+        Domain::Text { most_characters } => free_text(cell, *most_characters)?.map(Value::Text),
+    };
+    required(column, value)
 }
 
 fn required<T>(column: &Column, value: Option<T>) -> Result<Option<T>, Refused> {
@@ -150,16 +130,16 @@ fn day(cell: &Cell<'_>) -> Result<Option<f64>, Refused> {
 }
 
 /// A text as it is written; only one of nothing but white space is missing.
-fn free_text(cell: &Cell<'_>, most: u32) -> Result<Option<String>, Refused> {
+fn free_text<'c>(cell: &Cell<'c>, most: u32) -> Result<Option<Cow<'c, str>>, Refused> {
     let text = match cell {
         Cell::Missing => return Ok(None),
         Cell::Text(text) if text.trim().is_empty() => return Ok(None),
-        Cell::Text(text) => (*text).to_owned(),
-        Cell::Number(v) => v.to_string(),
-        Cell::Truth(v) => v.to_string(),
-        Cell::Day(days) => calendar::label(*days),
+        Cell::Text(text) => Cow::Borrowed(*text),
+        Cell::Number(v) => Cow::Owned(v.to_string()),
+        Cell::Truth(v) => Cow::Owned(v.to_string()),
+        Cell::Day(days) => Cow::Owned(calendar::label(*days)),
     };
-    let fits = text.chars().nth(most as usize).is_none();
+    let fits = text.len() <= most as usize || text.chars().nth(most as usize).is_none();
     if fits { Ok(Some(text)) } else { Err(TOO_LONG) }
 }
 
@@ -171,12 +151,16 @@ fn truth(cell: &Cell<'_>) -> Result<Option<bool>, Refused> {
         Cell::Number(v) if *v == 1.0 => Ok(Some(true)),
         Cell::Number(v) if v.is_nan() => Ok(None),
         Cell::Number(_) | Cell::Day(_) => Err(NOT_BOOLEAN),
-        Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "t" | "yes" => Ok(Some(true)),
-            "false" | "0" | "f" | "no" => Ok(Some(false)),
-            other if is_missing(other) => Ok(None),
-            _ => Err(NOT_BOOLEAN),
-        },
+        Cell::Text(text) => {
+            let text = text.trim();
+            let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+            match () {
+                () if is(["true", "1", "t", "yes"]) => Ok(Some(true)),
+                () if is(["false", "0", "f", "no"]) => Ok(Some(false)),
+                () if is_missing(text) => Ok(None),
+                () => Err(NOT_BOOLEAN),
+            }
+        }
     }
 }
 
@@ -187,7 +171,7 @@ fn category(
     labels: &Labels<'_>,
     other: Option<usize>,
     cell: &Cell<'_>,
-) -> Result<Option<i32>, Refused> {
+) -> Result<Option<u32>, Refused> {
     let written;
     let text = match cell {
         Cell::Missing => return required(column, None),
@@ -214,7 +198,7 @@ fn category(
         return required(column, None);
     }
     // A list has at most 10,000 entries.
-    Ok(found.or(other).and_then(|p| i32::try_from(p).ok()))
+    Ok(found.or(other).and_then(|p| u32::try_from(p).ok()))
 }
 
 /// The one form of a subject id: without white space around it, lower case. Nothing if it is
@@ -222,4 +206,16 @@ fn category(
 pub(super) fn normalised_id(text: &str) -> Option<String> {
     let id = text.trim().to_lowercase();
     if is_missing(&id) { None } else { Some(id) }
+}
+
+/// The same, in `scratch`: without memory of its own if the id is plain.
+pub(super) fn normalised_into<'s>(text: &str, scratch: &'s mut String) -> Option<&'s str> {
+    scratch.clear();
+    if text.is_ascii() {
+        scratch.push_str(text.trim());
+        scratch.make_ascii_lowercase();
+        return (!is_missing(scratch)).then_some(scratch.as_str());
+    }
+    scratch.push_str(&normalised_id(text)?);
+    Some(scratch)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use super::spill::SpillError;
+
 /// Where in the file: the line of a CSV file (the header is line 1), or the row of a Parquet file
 /// (from 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,15 @@ pub enum IngestError {
         /// What the description says.
         wanted: &'static str,
     },
+    /// More different ids than numbers.
+    #[error("{file}: there are more than 2^32 different subject ids; leave some out")]
+    Ids {
+        /// The file's name.
+        file: String,
+    },
+    /// Rows cannot be set aside.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
     /// The file is cut off or damaged.
     #[error("{file}: is cut off or damaged; export it again")]
     Damaged {

@@ -1,7 +1,9 @@
 //! Parquet files: flat columns of numbers, texts and booleans.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -11,15 +13,26 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use obscura_model::schema::{Domain, Table};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::RawPart;
 use super::build::{Builder, Header, header};
-use super::cell::{Cell, normalised_id};
+use super::cell::{Cell, normalised_into};
 use super::error::{IngestError, Place, file_name};
 
-/// Reads a Parquet file.
-pub(super) fn read(table: &Table, path: &Path) -> Result<RawPart, IngestError> {
+/// Rows of a batch, unless texts are long, and the bytes of its texts by their declared length.
+const BATCH_ROWS: usize = 1 << 13;
+const BATCH_BYTES: usize = 1 << 24;
+/// Batches that wait.
+const WAITING: usize = 2;
+
+/// Reads a Parquet file: in one thread it is decoded, and in this one values are checked.
+pub(super) fn read(
+    table: &Table,
+    path: &Path,
+    mut builder: Builder<'_>,
+) -> Result<RawPart, IngestError> {
     let name = file_name(path);
     let file = File::open(path).map_err(|source| IngestError::Read {
         file: name.clone(),
@@ -32,23 +45,74 @@ pub(super) fn read(table: &Table, path: &Path) -> Result<RawPart, IngestError> {
         .map_err(|_| damaged())?;
     let fields = opened.schema().fields().clone();
     let names: Vec<String> = fields.iter().map(|f| f.name().clone()).collect();
-    let found = header(table, &names, &name)?;
+    let mut found = header(table, &names, &name)?;
     let type_of = |index: usize| fields.get(index).map_or(&DataType::Null, |f| f.data_type());
     check_types(table, &found, &name, type_of)?;
-    let mut builder = Builder::new(table, name.clone());
-    let mut row = 0u64;
-    for batch in opened.build().map_err(|_| damaged())? {
-        let batch = batch.map_err(|_| damaged())?;
-        for i in 0..batch.num_rows() {
-            row = row.saturating_add(1);
-            let id = id(&batch, found.subject, i);
-            builder.row(Place::Row(row), id, |position| {
-                let index = found.columns.get(position).copied().unwrap_or(usize::MAX);
-                cell(&batch, index, i).ok_or("the value cannot be read")
-            })?;
+    let needed: BTreeSet<usize> = found
+        .columns
+        .iter()
+        .copied()
+        .chain([found.subject])
+        .collect();
+    // Of a batch that has these alone, in the file's order.
+    let place = |index: &usize| needed.range(..index).count();
+    found.columns = found.columns.iter().map(place).collect();
+    found.subject = place(&found.subject);
+    let mask = ProjectionMask::roots(opened.parquet_schema(), needed.iter().copied());
+    let reader = opened
+        .with_projection(mask)
+        .with_batch_size(batch_rows(table));
+    let reader = reader.build().map_err(|_| damaged())?;
+    std::thread::scope(|scope| {
+        let (batches, taken) = sync_channel(WAITING);
+        scope.spawn(move || {
+            let mut reader = reader;
+            // Whoever does not take them any more has an error from a row before.
+            reader.all(|batch| batch.is_ok() & batches.send(batch).is_ok())
+        });
+        let mut row = 0u64;
+        for batch in taken {
+            rows(
+                &batch.map_err(|_| damaged())?,
+                &found,
+                &mut row,
+                &mut builder,
+            )?;
         }
+        builder.finish()
+    })
+}
+
+fn batch_rows(table: &Table) -> usize {
+    let most = table.columns.iter().map(|c| match &c.domain {
+        Domain::Text { most_characters } => 4 * *most_characters as usize,
+        Domain::Integer { .. }
+        | Domain::Number { .. }
+        | Domain::Category { .. }
+        | Domain::Boolean
+        | Domain::Date { .. } => 0,
+    });
+    BATCH_ROWS
+        .min(BATCH_BYTES / most.sum::<usize>().max(1))
+        .max(1)
+}
+
+fn rows(
+    batch: &RecordBatch,
+    header: &Header,
+    row: &mut u64,
+    builder: &mut Builder<'_>,
+) -> Result<(), IngestError> {
+    let mut scratch = String::new();
+    for i in 0..batch.num_rows() {
+        *row = row.saturating_add(1);
+        let id = id(batch, header.subject, i, &mut scratch);
+        builder.row(Place::Row(*row), id, |position| {
+            let index = header.columns.get(position).copied().unwrap_or(usize::MAX);
+            cell(batch, index, i).ok_or("the value cannot be read")
+        })?;
     }
-    builder.finish()
+    Ok(())
 }
 
 fn is_whole(kind: &DataType) -> bool {
@@ -105,20 +169,50 @@ fn check_types<'t>(
     Ok(())
 }
 
-fn id(batch: &RecordBatch, index: usize, row: usize) -> Option<String> {
+fn id<'s>(
+    batch: &RecordBatch,
+    index: usize,
+    row: usize,
+    scratch: &'s mut String,
+) -> Option<&'s str> {
     let array = batch.columns().get(index)?;
     if array.is_null(row) {
         return None;
     }
-    match array.data_type() {
-        DataType::Int64 => Some(array.as_primitive::<Int64Type>().value(row).to_string()),
-        DataType::UInt64 => Some(array.as_primitive::<UInt64Type>().value(row).to_string()),
-        kind if is_whole(kind) => {
-            // At most 32 bits: exact as a float, and printed without a fraction.
-            whole(array, row).map(|v| format!("{v:.0}"))
+    let number = match array.data_type() {
+        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).into(),
+        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
+        DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).into(),
+        DataType::UInt16 => array.as_primitive::<UInt16Type>().value(row).into(),
+        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).into(),
+        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).into(),
+        _ => return normalised_into(text(array, row)?, scratch),
+    };
+    written(number, scratch);
+    Some(scratch)
+}
+
+/// A whole number in decimal.
+fn written(number: i128, into: &mut String) {
+    into.clear();
+    let mut digits = [0u8; 20];
+    // Those of 64 bits have at most 20 digits.
+    let mut rest = u64::try_from(number.unsigned_abs()).unwrap_or(u64::MAX);
+    let mut first = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        first = at;
+        if rest == 0 {
+            break;
         }
-        _ => normalised_id(text(array, row)?),
     }
+    if number < 0 {
+        into.push('-');
+    }
+    into.extend(digits.iter().skip(first).map(|digit| char::from(*digit)));
 }
 
 fn text(array: &dyn Array, row: usize) -> Option<&str> {

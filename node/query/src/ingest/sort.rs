@@ -3,15 +3,18 @@
 mod checks;
 
 use std::fmt;
-use std::ops::Range;
 
-use hmac::{Hmac, KeyInit, Mac};
 use obscura_model::ids::Digest;
 use obscura_model::schema::{Description, Domain, Table};
-use sha2::Sha256;
 
-use super::cell::normalised_id;
-use super::{RawColumn, RawPart, RawTable};
+use super::cell::{normalised_id, normalised_into};
+use super::ids::Ids;
+use super::order::{self, Block, Keyed, Orderer};
+use super::row::Layout;
+use super::run::{LEFT, Runs, Sorted};
+use super::spill::SpillError;
+use super::{RawPart, RawTable};
+use checks::Kept;
 
 /// Of one subject at most this many times `most_rows_per_subject` rows of a table are kept: WHERE
 /// may choose among more rows than count, and no subject may make the work on all rows longer than
@@ -67,6 +70,9 @@ pub enum SortError<E: std::error::Error + 'static> {
         /// The declared most subjects.
         subjects: u64,
     },
+    /// Rows that were set aside cannot be sorted.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
     /// Several values of a column that has one for each subject. Under one id that is noticed where
     /// the file is read.
     #[error(
@@ -88,12 +94,15 @@ pub struct SortedTable {
     parts: Vec<SortedPart>,
 }
 
-/// One table in stored order.
+/// One table, from which its rows come in stored order.
 pub(crate) struct SortedPart {
-    subjects: Vec<u32>,
-    columns: Vec<RawColumn>,
-    /// How many rows were left out because their subject has too many.
-    beyond: u64,
+    runs: Runs<Sorted>,
+    layout: Layout,
+    /// Keys the hashes of rows.
+    hashes: Keyed,
+    /// Of one subject so many rows are kept.
+    most: u64,
+    kept: Kept,
 }
 
 /// Private: shows nothing.
@@ -108,21 +117,7 @@ impl fmt::Debug for SortedTable {
 #[must_use]
 pub fn subject_hash(secret: &[u8; 32], id: &str) -> [u8; 16] {
     let id = normalised_id(id).unwrap_or_default();
-    keyed(secret, &[id.as_bytes()])
-}
-
-#[allow(clippy::expect_used)]
-fn keyed(secret: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
-    // HMAC takes a key of any length, so this cannot fail.
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes any key");
-    parts.iter().for_each(|p| mac.update(p));
-    let bytes = mac.finalize().into_bytes();
-    let mut first = [0u8; 16];
-    first
-        .iter_mut()
-        .zip(bytes)
-        .for_each(|(to, from)| *to = from);
-    first
+    Keyed::new(secret, &[]).of(id.as_bytes())
 }
 
 /// Puts rows into stored order. `index` gives the dense subject index of a keyed id (the ledger
@@ -148,27 +143,44 @@ pub fn sort<E: std::error::Error + 'static, I: Into<Option<u32>>>(
     if raw.description != description.digest() {
         return Err(SortError::OtherDescription);
     }
-    let subjects = indices(&raw, description, secrets, index)?;
-    let parts = description.tables().iter().zip(&raw.parts).zip(subjects);
-    let parts = parts
-        .enumerate()
-        .map(|(position, ((table, part), subjects))| {
-            let prefix = if position == 0 {
-                Vec::new()
-            } else {
-                prefix(table)
-            };
-            let most = most_kept(description, table);
-            sorted(part, table, &prefix, &subjects, secrets, most)
-        });
-    let parts: Vec<SortedPart> = parts.collect();
-    for (part, table) in parts.iter().zip(description.tables()) {
-        checks::fits(part, table, description.most_subjects())?;
-        checks::constants(part, table)?;
-    }
-    Ok(SortedTable {
-        description: raw.description,
+    let RawTable {
+        description: digest,
+        ids,
         parts,
+    } = raw;
+    let indices = indices(ids, description, secrets, index)?;
+    let people = people(&indices);
+    let tables = description.tables().iter().zip(&parts);
+    let mut counts = Vec::with_capacity(parts.len());
+    for (table, part) in tables {
+        let kept = checks::kept(&part.counts, &people, most_kept(description, table));
+        checks::fits(kept.rows, table, description.most_subjects())?;
+        checks::constants(part, &people, table)?;
+        counts.push(kept);
+    }
+    let tables = description
+        .tables()
+        .iter()
+        .zip(parts)
+        .zip(counts)
+        .enumerate();
+    let parts = tables.map(|(position, ((table, part), kept))| {
+        let prefix = if position == 0 {
+            Vec::new()
+        } else {
+            prefix(table)
+        };
+        Ok(SortedPart {
+            runs: part.rows.sorted(&indices)?,
+            layout: part.layout,
+            hashes: Keyed::new(&secrets.rows, &prefix),
+            most: most_kept(description, table),
+            kept,
+        })
+    });
+    Ok(SortedTable {
+        description: digest,
+        parts: parts.collect::<Result<_, SpillError>>()?,
     })
 }
 
@@ -197,68 +209,24 @@ fn prefix(table: &Table) -> Vec<u8> {
     bytes
 }
 
-fn sorted(
-    raw: &RawPart,
-    table: &Table,
-    prefix: &[u8],
-    subjects: &[Option<u32>],
-    secrets: &Secrets,
-    most: u64,
-) -> SortedPart {
-    let content: Vec<Vec<u8>> = (0..raw.ids.len())
-        .map(|row| content(&raw.columns, table, row))
-        .collect();
-    // Equal rows of a subject come together, in whatever order: they are interchangeable.
-    let mut order: Vec<usize> = (0..raw.ids.len())
-        .filter(|row| subjects.get(*row).copied().flatten().is_some())
-        .collect();
-    order.sort_unstable_by_key(|row| (subjects.get(*row), content.get(*row)));
-    let mut keyed_rows: Vec<(u32, [u8; 16], usize)> = Vec::with_capacity(order.len());
-    let mut before: Option<(u32, &[u8], u64)> = None;
-    for row in order {
-        let subject = subjects.get(row).copied().flatten().unwrap_or(0);
-        let bytes = content.get(row).map_or(&[][..], Vec::as_slice);
-        let ordinal = match before {
-            Some((s, b, ordinal)) if s == subject && b == bytes => ordinal + 1,
-            _ => 0,
-        };
-        before = Some((subject, bytes, ordinal));
-        let hash = keyed(&secrets.rows, &[prefix, bytes, &ordinal.to_le_bytes()]);
-        keyed_rows.push((subject, hash, row));
-    }
-    keyed_rows.sort_unstable();
-    let all = keyed_rows.len();
-    let mut counted: Option<(u32, u64)> = None;
-    keyed_rows.retain(|(subject, _, _)| {
-        let before = counted.filter(|(s, _)| s == subject).map_or(0, |(_, n)| n);
-        counted = Some((*subject, before + 1));
-        before < most
-    });
-    let rows: Vec<usize> = keyed_rows.iter().map(|(_, _, row)| *row).collect();
-    SortedPart {
-        subjects: keyed_rows.iter().map(|(subject, _, _)| *subject).collect(),
-        columns: raw.columns.iter().map(|c| c.take(&rows)).collect(),
-        beyond: (all - rows.len()) as u64,
-    }
-}
-
-/// The subject index of each row of each table; none for rows that are left out.
+/// The subject index of each number of an id; [`LEFT`] for those that are left out.
 fn indices<E: std::error::Error + 'static, I: Into<Option<u32>>>(
-    raw: &RawTable,
+    ids: Ids,
     description: &Description,
     secrets: &Secrets,
     index: &mut impl FnMut([u8; 16]) -> Result<I, E>,
-) -> Result<Vec<Vec<Option<u32>>>, SortError<E>> {
-    let mut hashes: Vec<([u8; 16], usize, usize)> = Vec::new();
-    for (part, rows) in raw.parts.iter().enumerate() {
-        let ids = rows.ids.iter().enumerate();
-        hashes.extend(ids.map(|(row, id)| (subject_hash(&secrets.subject, id), part, row)));
-    }
+) -> Result<Vec<u32>, SortError<E>> {
+    let subjects = Keyed::new(&secrets.subject, &[]);
+    let mut hashes: Vec<([u8; 16], u32)> = Vec::with_capacity(ids.len());
+    let mut scratch = String::new();
+    ids.into_each(|number, id| {
+        let id = normalised_into(id, &mut scratch).unwrap_or_default();
+        hashes.push((subjects.of(id.as_bytes()), number));
+    });
     hashes.sort_unstable();
-    let empty = |part: &RawPart| vec![None; part.ids.len()];
-    let mut subjects: Vec<Vec<Option<u32>>> = raw.parts.iter().map(empty).collect();
+    let mut indices = vec![LEFT; hashes.len()];
     let mut before: Option<([u8; 16], Option<u32>)> = None;
-    for (hash, part, row) in hashes {
+    for (hash, number) in hashes {
         let subject = match before {
             Some((same, subject)) if same == hash => subject,
             _ => index(hash).map_err(SortError::Index)?.into(),
@@ -267,91 +235,33 @@ fn indices<E: std::error::Error + 'static, I: Into<Option<u32>>>(
             return Err(SortError::Full);
         }
         before = Some((hash, subject));
-        if let Some(slot) = subjects.get_mut(part).and_then(|s| s.get_mut(row)) {
-            *slot = subject;
+        if let Some(slot) = indices.get_mut(number as usize) {
+            *slot = subject.unwrap_or(LEFT);
         }
     }
-    Ok(subjects)
+    Ok(indices)
 }
 
-fn content(columns: &[RawColumn], table: &Table, row: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (values, column) in columns.iter().zip(&table.columns) {
-        match values {
-            RawColumn::Number(v) => match v.get(row).copied().flatten() {
-                Some(number) => {
-                    bytes.push(1);
-                    bytes.extend_from_slice(&number.to_le_bytes());
-                }
-                None => bytes.push(0),
-            },
-            RawColumn::Category(v) => match (v.get(row).copied().flatten(), &column.domain) {
-                (Some(code), Domain::Category { values, other: _ }) => {
-                    let label = usize::try_from(code).ok().and_then(|c| values.get(c));
-                    let text = label.map_or(&[][..], String::as_bytes);
-                    bytes.push(2);
-                    // Labels have at most 200 bytes.
-                    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                    bytes.extend_from_slice(text);
-                }
-                _ => bytes.push(0),
-            },
-            RawColumn::Boolean(v) => match v.get(row).copied().flatten() {
-                Some(truth) => bytes.extend_from_slice(&[3, u8::from(truth)]),
-                None => bytes.push(0),
-            },
-            RawColumn::Text(v) => match v.get(row).and_then(Option::as_deref) {
-                Some(text) => {
-                    bytes.push(4);
-                    // At most 10,000 characters.
-                    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                    bytes.extend_from_slice(text.as_bytes());
-                }
-                None => bytes.push(0),
-            },
-        }
-    }
-    bytes
-}
-
-impl RawColumn {
-    /// Whether two rows have the same value, or both none.
-    pub(super) fn same(&self, a: usize, b: usize) -> bool {
-        match self {
-            RawColumn::Number(v) => v.get(a) == v.get(b),
-            RawColumn::Category(v) => v.get(a) == v.get(b),
-            RawColumn::Boolean(v) => v.get(a) == v.get(b),
-            RawColumn::Text(v) => v.get(a) == v.get(b),
-        }
-    }
-
-    fn take(&self, rows: &[usize]) -> RawColumn {
-        fn pick<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
-            rows.iter()
-                .map(|r| values.get(*r).cloned().flatten())
-                .collect()
-        }
-        match self {
-            RawColumn::Number(v) => RawColumn::Number(pick(v, rows)),
-            RawColumn::Category(v) => RawColumn::Category(pick(v, rows)),
-            RawColumn::Boolean(v) => RawColumn::Boolean(pick(v, rows)),
-            RawColumn::Text(v) => RawColumn::Text(pick(v, rows)),
-        }
-    }
+/// Index and number of every id that is not left out, those of a person together.
+fn people(indices: &[u32]) -> Vec<(u32, u32)> {
+    let numbered = indices.iter().copied().zip(0u32..);
+    let mut people: Vec<(u32, u32)> = numbered.filter(|(index, _)| *index != LEFT).collect();
+    people.sort_unstable();
+    people
 }
 
 impl SortedTable {
     /// How many rows are kept. Private.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.parts.iter().map(|p| p.subjects.len() as u64).sum()
+        self.parts.iter().map(|p| p.kept.rows).sum()
     }
 
     /// How many rows were left out because their subject has more than are kept. For the owner
     /// only.
     #[must_use]
     pub fn rows_beyond(&self) -> u64 {
-        self.parts.iter().map(|p| p.beyond).sum()
+        self.parts.iter().map(|p| p.kept.beyond).sum()
     }
 
     pub(crate) fn description_digest(&self) -> Digest {
@@ -364,27 +274,16 @@ impl SortedTable {
 }
 
 impl SortedPart {
-    pub(crate) fn subjects(&self) -> &[u32] {
-        &self.subjects
-    }
-
-    pub(crate) fn columns(&self) -> &[RawColumn] {
-        &self.columns
-    }
-
-    /// Parts of at least `least` rows (the last may have fewer), cut between subjects.
-    pub(crate) fn ranges(&self, least: usize) -> Vec<Range<usize>> {
-        let mut ranges = Vec::new();
-        let mut start = 0;
-        for (i, pair) in self.subjects.windows(2).enumerate() {
-            if matches!(pair, [a, b] if a != b) && i + 1 - start >= least {
-                ranges.push(start..i + 1);
-                start = i + 1;
-            }
-        }
-        if start < self.subjects.len() {
-            ranges.push(start..self.subjects.len());
-        }
-        ranges
+    /// Hands out the rows in stored order, in blocks that are closed at the first end of a subject's
+    /// rows from so many on.
+    pub(crate) fn blocks<E: From<SpillError>>(
+        &self,
+        block_rows: usize,
+        each: impl FnMut(Block) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // At most ten times 2^32, and more than fits memory is never reached.
+        let most = usize::try_from(self.most).unwrap_or(usize::MAX / 4);
+        let orderer = Orderer::new(&self.layout, self.hashes.clone(), most, block_rows);
+        order::blocks(&self.runs, orderer, each)
     }
 }

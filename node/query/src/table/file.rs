@@ -25,6 +25,9 @@ const BLOCK_ROWS: usize = 16_384;
 /// The most bytes of texts in a block, by their declared length, unless one subject has more.
 const BLOCK_TEXT_BYTES: usize = 1 << 28;
 
+/// What the name of a file ends with while it is written.
+pub(crate) const WRITING: &str = "writing";
+
 const HEAD: [u8; 12] = *b"obscuratable";
 /// 2 was Parquet.
 const FORMAT: u32 = 3;
@@ -35,16 +38,26 @@ const CHUNKS_FROM: u64 = 16;
 /// The directory's length and digest.
 const TAIL_BYTES: u64 = 40;
 
+/// A temporary name, whose file is removed unless it gets its own.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed now is when the node starts.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A file under its temporary name, synced.
 pub(super) struct Written {
-    temporary: PathBuf,
+    temporary: Temporary,
     pub(super) digest: Digest,
 }
 
 impl Written {
     /// Gives the file its name.
     pub(super) fn rename(self, path: &Path) -> Result<(), TableError> {
-        std::fs::rename(&self.temporary, path).map_err(|source| TableError::Write {
+        std::fs::rename(&self.temporary.0, path).map_err(|source| TableError::Write {
             path: path.to_owned(),
             source,
         })
@@ -92,10 +105,10 @@ pub(super) fn write(
         path: path.to_owned(),
         source,
     };
-    let temporary = path.with_extension("writing");
-    let file = File::create(&temporary).map_err(failed)?;
+    let temporary = Temporary(path.with_extension(WRITING));
+    let file = File::create(&temporary.0).map_err(failed)?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
-    let digest = encode(part, which, &mut file).map_err(failed)?;
+    let digest = encode(part, which, path, &mut file)?;
     let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
     Ok(Written { temporary, digest })
@@ -116,44 +129,25 @@ fn block_rows(table: &Table) -> usize {
     BLOCK_ROWS.min(BLOCK_TEXT_BYTES / longest).max(1)
 }
 
-fn encode(part: &SortedPart, which: Which<'_>, file: &mut impl Write) -> std::io::Result<Digest> {
-    file.write_all(&HEAD)?;
-    file.write_all(&FORMAT.to_le_bytes())?;
+fn encode(
+    part: &SortedPart,
+    which: Which<'_>,
+    path: &Path,
+    file: &mut impl Write,
+) -> Result<Digest, TableError> {
+    let failed = |source| TableError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    file.write_all(&HEAD).map_err(failed)?;
+    file.write_all(&FORMAT.to_le_bytes()).map_err(failed)?;
     let kinds = which.kinds();
     let mut at = CHUNKS_FROM;
-    let mut bytes = Vec::new();
     let mut blocks = Vec::new();
-    for rows in part.ranges(block_rows(which.table)) {
-        let mut chunks = Vec::with_capacity(1 + kinds.len());
-        let mut put = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
-            // Texts of a block have less than 2^31 bytes, and other values eight each.
-            let chunk = chunk_of(bytes, at)?;
-            at += u64::from(chunk.length);
-            chunks.push(chunk);
-            file.write_all(bytes)?;
-            bytes.clear();
-            Ok(())
-        };
-        let subjects = part.subjects().get(rows.clone()).unwrap_or_default();
-        write_runs(subjects, &mut bytes);
-        put(&mut bytes)?;
-        for (column, kind) in part.columns().iter().zip(&kinds) {
-            write_column(column, rows.clone(), *kind, &mut bytes);
-            put(&mut bytes)?;
-        }
-        let (Some(first), Some(last)) = (subjects.first(), subjects.last()) else {
-            continue;
-        };
-        blocks.push(Block {
-            span: Span {
-                first: *first,
-                last: *last,
-            },
-            subjects: subjects.chunk_by(|a, b| a == b).count() as u32,
-            rows: rows.len() as u32,
-            chunks,
-        });
-    }
+    part.blocks(block_rows(which.table), |block| {
+        blocks.extend(write_block(&block, &kinds, &mut at, file).map_err(failed)?);
+        Ok::<(), TableError>(())
+    })?;
     let directory = Directory {
         description: which.description,
         table: which.number(),
@@ -162,10 +156,50 @@ fn encode(part: &SortedPart, which: Which<'_>, file: &mut impl Write) -> std::io
     };
     let bytes = directory.encode();
     let digest = digest_of(&bytes);
-    file.write_all(&bytes)?;
-    file.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    file.write_all(digest.as_bytes())?;
+    file.write_all(&bytes).map_err(failed)?;
+    file.write_all(&(bytes.len() as u64).to_le_bytes())
+        .map_err(failed)?;
+    file.write_all(digest.as_bytes()).map_err(failed)?;
     Ok(digest)
+}
+
+/// Writes the chunks of a block, which begin at `at`.
+fn write_block(
+    rows: &crate::ingest::Block,
+    kinds: &[Kind],
+    at: &mut u64,
+    file: &mut impl Write,
+) -> std::io::Result<Option<Block>> {
+    let mut bytes = Vec::new();
+    let mut chunks = Vec::with_capacity(1 + kinds.len());
+    let mut put = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
+        // Texts of a block have less than 2^31 bytes, and other values eight each.
+        let chunk = chunk_of(bytes, *at)?;
+        *at += u64::from(chunk.length);
+        chunks.push(chunk);
+        file.write_all(bytes)?;
+        bytes.clear();
+        Ok(())
+    };
+    let subjects = rows.subjects.as_slice();
+    write_runs(subjects, &mut bytes);
+    put(&mut bytes)?;
+    for (column, kind) in rows.columns.iter().zip(kinds) {
+        write_column(column, 0..subjects.len(), *kind, &mut bytes);
+        put(&mut bytes)?;
+    }
+    let (Some(first), Some(last)) = (subjects.first(), subjects.last()) else {
+        return Ok(None);
+    };
+    Ok(Some(Block {
+        span: Span {
+            first: *first,
+            last: *last,
+        },
+        subjects: subjects.chunk_by(|a, b| a == b).count() as u32,
+        rows: subjects.len() as u32,
+        chunks,
+    }))
 }
 
 /// The digest that a version is registered with, of the directory with its format.

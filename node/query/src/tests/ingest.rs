@@ -27,15 +27,23 @@ fn read_csv(body: &str) -> Result<RawTable, String> {
     read_rows(&patients(), &path).map_err(|e| e.to_string())
 }
 
-fn numbers(table: &RawTable, column: usize) -> Vec<Option<f64>> {
-    match &table.parts[0].columns[column] {
+/// Ids and columns of the rows as read.
+struct Read(Vec<String>, Vec<RawColumn>);
+
+fn columns(table: RawTable) -> Read {
+    let (ids, columns) = table.columns(0);
+    Read(ids, columns)
+}
+
+fn numbers(Read(_, columns): &Read, column: usize) -> Vec<Option<f64>> {
+    match &columns[column] {
         RawColumn::Number(v) => v.clone(),
         _ => panic!("not a number"),
     }
 }
 
-fn codes(table: &RawTable, column: usize) -> Vec<Option<i32>> {
-    match &table.parts[0].columns[column] {
+fn codes(Read(_, columns): &Read, column: usize) -> Vec<Option<i32>> {
+    match &columns[column] {
         RawColumn::Category(v) => v.clone(),
         _ => panic!("not a category"),
     }
@@ -50,7 +58,8 @@ fn values_are_bounded_and_what_is_no_value_is_missing() {
          S4,0,X,E,-0.0,-0.0,NULL,1999,\"a\"\"b\",x\n",
     )
     .unwrap();
-    assert_eq!(table.parts[0].ids, ["s1", "s2", "s3", "s4"]);
+    let table = columns(table);
+    assert_eq!(table.0, ["s1", "s2", "s3", "s4"]);
     assert_eq!(
         numbers(&table, 0),
         [Some(42.0), Some(0.0), Some(120.0), Some(0.0)]
@@ -85,8 +94,8 @@ fn rows_without_an_id_are_left_out_and_ids_have_one_form() {
          S0042,2,F,N,,1,,1990,plain,\n",
     )
     .unwrap();
-    assert_eq!(table.parts[0].ids, ["s0042", "s0042"]);
     assert_eq!((table.rows(), table.rows_without_id()), (2, 2));
+    assert_eq!(columns(table).0, ["s0042", "s0042"]);
     let secret = [7; 32];
     assert_eq!(
         subject_hash(&secret, " S0042"),
@@ -216,8 +225,8 @@ fn parquet_is_read_like_csv() {
             Arc::new(BooleanArray::from(vec![Some(true), None, None])),
         ),
     ]);
-    let table = read_rows(&small(), &path).unwrap();
-    assert_eq!(table.parts[0].ids, ["7", "-9"]);
+    let table = columns(read_rows(&small(), &path).unwrap());
+    assert_eq!(table.0, ["7", "-9"]);
     assert_eq!(numbers(&table, 0), [Some(120.0), Some(4.0)]);
     assert_eq!(codes(&table, 1), [Some(0), None]);
     assert_eq!(numbers(&table, 2), [None, Some(60.0)]);
@@ -290,7 +299,7 @@ fn the_index_is_asked_once_for_each_subject_in_an_order_of_its_own() {
     let sorted = sort(table, &patients(), &secrets, &mut index).unwrap();
     assert_eq!(order.len(), 2);
     assert!(order.is_sorted());
-    assert_eq!(sorted.parts()[0].subjects().len(), 3);
+    assert_eq!(sorted.rows(), 3);
 }
 
 #[test]
