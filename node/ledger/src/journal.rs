@@ -22,13 +22,13 @@ pub(crate) mod segment;
 pub(crate) mod storage;
 mod stored;
 
-pub(crate) use compact::{Compaction, Due, Marked, due, rewritten};
+pub(crate) use compact::{Compaction, Due, Marked, Rewritten, due, prepare, rewritten, sync_names};
 pub use error::JournalError;
 pub(crate) use error::failed;
 use frame::Frame;
 use merkle::{Hash, Head, Tree};
 pub(crate) use scan::{Scan, scan, walk};
-use segment::{HEADER, Header, TAIL, Tail, UNFINISHED};
+use segment::{HEADER, Header, TAIL, Tail, UNFINISHED, unfinished};
 use storage::{Storage, StoredFile};
 pub(crate) use stored::Stored;
 
@@ -327,17 +327,27 @@ fn place_segment(
     frames: &[u8],
 ) -> Result<Arc<dyn StoredFile>, JournalError> {
     let name = segment::name(header.number);
-    let unfinished = format!("{name}{UNFINISHED}");
     let place = || -> io::Result<Arc<dyn StoredFile>> {
-        let file = storage.create(&unfinished, header.length)?;
-        file.write(0, &header.encode())?;
-        if !frames.is_empty() {
-            file.write(HEADER as u64, frames)?;
-        }
-        file.sync()?;
-        storage.rename(&unfinished, &name)?;
+        let file = write_segment(storage, header, frames)?;
+        storage.rename(&unfinished(&name), &name)?;
         storage.sync_folder()?;
         Ok(file)
     };
     place().map_err(failed("make a segment"))
+}
+
+/// Writes a whole segment under another name, and syncs it.
+fn write_segment(
+    storage: &dyn Storage,
+    header: &Header,
+    frames: &[u8],
+) -> io::Result<Arc<dyn StoredFile>> {
+    let name = unfinished(&segment::name(header.number));
+    let file = storage.create(&name, header.length)?;
+    file.write(0, &header.encode())?;
+    if !frames.is_empty() {
+        file.write(HEADER as u64, frames)?;
+    }
+    file.sync()?;
+    Ok(file)
 }

@@ -16,7 +16,7 @@ use crate::index::{Index, Line};
 use crate::journal::JournalError;
 use crate::journal::merkle::{Hash, Head};
 use crate::journal::storage::Folder;
-use crate::journal::{self, Entropy, Journal, Place, SEGMENT_BYTES, Stored};
+use crate::journal::{self, Compaction, Entropy, Journal, Place, SEGMENT_BYTES, Stored};
 use crate::record::{self, Record, RequestKey};
 use crate::state::{At, State};
 use crate::views::{Committed, LogEntry};
@@ -34,6 +34,7 @@ mod projects;
 mod show;
 mod studies;
 mod subjects;
+mod tend;
 
 pub use admit::{Admission, AdmitRequest, Exposures};
 pub use commit::CommitContext;
@@ -48,12 +49,11 @@ pub use open::Verified;
 #[cfg(test)]
 pub(crate) use open::verify;
 
-/// How many releases lie between two checkpoints of the exposures.
-const CHECKPOINT_EVERY: u32 = 64;
-
 /// Durable truth of a node. All methods may be called from any thread.
 pub struct Ledger {
     inner: Mutex<Inner>,
+    /// Held by whoever compacts, before `inner`.
+    upkeep: Mutex<()>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -70,7 +70,10 @@ struct Inner {
     running: BTreeSet<u64>,
     /// Set while durable records and the state may differ; stays set if that fails.
     applying: bool,
-    releases_since_checkpoint: u32,
+    /// From how many bytes of old segments on the ledger compacts by itself.
+    compact_from: u64,
+    /// A mark whose base is durable, and which waits for a moment without an open release.
+    prepared: Option<Compaction>,
 }
 
 impl Ledger {
@@ -345,7 +348,6 @@ impl Inner {
     fn checkpoint(&mut self) -> Result<(), Error> {
         let (head, storage) = (self.journal.head(), Arc::clone(self.journal.storage()));
         let written = checkpoint::write(&*storage, head, &self.state.accounts);
-        self.releases_since_checkpoint = 0;
         written.map_err(|source| {
             self.journal.stop();
             journal::failed("write a checkpoint")(source).into()
@@ -356,6 +358,8 @@ impl Inner {
 impl Site {
     /// The default length of segments.
     pub(crate) const SEGMENT: u64 = SEGMENT_BYTES;
+    /// The default of the bytes of old segments from which on the ledger compacts: 256 MiB.
+    pub(crate) const COMPACT_FROM: u64 = 256 << 20;
 }
 
 #[cfg(test)]
@@ -378,6 +382,13 @@ impl Ledger {
             .next()
             .map(|a| a.exposures.to_vec())
             .unwrap_or_default()
+    }
+
+    /// Changes the exposure of subject 0 of the only population in memory, as no record says.
+    pub(crate) fn expose_for_tests(&self) {
+        let mut inner = self.peek();
+        let account = inner.state.accounts.values_mut().next().unwrap();
+        Arc::make_mut(&mut account.exposures)[0] += 1;
     }
 
     /// The exposures of one account.

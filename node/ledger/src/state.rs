@@ -26,7 +26,7 @@ pub(crate) use exposures::Charges;
 pub(crate) use offers::ReleaseEntry;
 pub(crate) use projects::{GrantEntry, ProjectEntry};
 pub(crate) use study::{Stage, StudyEntry};
-pub(crate) use subjects::{CannotMove, Subjects};
+pub(crate) use subjects::{ByHash, CannotMove, Subjects};
 
 use crate::record::{Account, DatasetVersion, Intent, LimitSet, Record, RequestKey, Role, Secrets};
 

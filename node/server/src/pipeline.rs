@@ -390,7 +390,23 @@ fn make(
         })
     };
     let committed = node.ledger.commit(noised, now, body)?;
+    look_after(node, now);
     Ok(sign(node, committed))
+}
+
+/// Has the ledger compacted where it is time for that, by a thread for which nobody waits. When it
+/// is time follows from public sizes.
+fn look_after(node: &Node, now: UnixMillis) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current()
+        && node.ledger.wants_tending()
+    {
+        let ledger = Arc::clone(&node.ledger);
+        runtime.spawn_blocking(move || match ledger.tend(now) {
+            Ok(0) => {}
+            Ok(segments) => tracing::info!(segments, "the ledger was compacted"),
+            Err(error) => tracing::error!(%error, "the ledger could not be compacted"),
+        });
+    }
 }
 
 /// When a fold is given up: after a public time that nearly no run comes near. It fails like any

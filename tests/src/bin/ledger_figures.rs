@@ -111,8 +111,13 @@ fn measure(asked: &Asked) -> Result<Vec<Figure>> {
     let (open_before, ledger) = opened(&dir, asked.opens)?;
     let before = stored(&dir.join("journal"))?;
     let mut releases = Vec::new();
+    let mut tended = Vec::new();
     for number in 0..asked.releases {
         releases.push(release(&ledger, folder.path(), asked.subjects, number)?);
+        let (tend, segments) = millis(|| ledger.tend(NOW));
+        if segments? > 0 {
+            tended.push(tend);
+        }
     }
     let (length, blocks) = stored(&dir.join("journal"))?;
     let touched = f64::from(asked.subjects) * f64::from(asked.releases);
@@ -165,6 +170,16 @@ fn measure(asked: &Asked) -> Result<Vec<Figure>> {
             "blocks_bytes",
             (blocks - before.1) / touched,
             "bytes for each touched subject, by blocks on disk",
+        ),
+        (
+            "tended",
+            tended.len() as f64,
+            "times the ledger compacted by itself (lengths above are those afterwards)",
+        ),
+        (
+            "tend_ms",
+            median(&mut tended),
+            "ms: that, beside releases in a node",
         ),
         (
             "open_before_ms",

@@ -6,13 +6,15 @@
 //! may go is the typed layer's choice; before any goes it makes durable, outside the segments,
 //! what they added up to, and a record, the [`Compaction`], that binds that to the journal.
 
+use std::sync::Arc;
+
 use obscura_model::ids::Digest;
 
 use super::frame::{Entry, Frame};
-use super::merkle::{Head, Tree};
-use super::segment::{self, Compacted, HEADER, Header};
+use super::merkle::{Hash, Head};
+use super::segment::{self, Compacted, HEADER, Header, unfinished};
 use super::storage::Storage;
-use super::{Journal, JournalError, Place, place_segment, scan};
+use super::{Journal, JournalError, Place, failed, scan, write_segment};
 use crate::codec::{InvalidBytes, Reader, Writer};
 
 /// What the record of a compaction says.
@@ -85,6 +87,11 @@ impl Due {
     pub(crate) fn length(&self) -> u64 {
         self.header.length
     }
+
+    /// Whether a mark's head covers all its records.
+    pub(crate) fn is_before(&self, head: Head) -> bool {
+        self.after.size <= head.size
+    }
 }
 
 /// All old segments that are not compacted. The current segment is never one.
@@ -123,10 +130,10 @@ impl Rewritten {
 }
 
 /// Makes the compacted form of a segment: records of kinds that `drops` names lose their private
-/// part. Changes nothing. Every record is checked against its leaf in `tree` once more.
+/// part. Changes nothing. Every record is checked against its leaf, which `leaf` gives, once more.
 pub(crate) fn rewritten(
     storage: &dyn Storage,
-    tree: &Tree,
+    leaf: &dyn Fn(u64) -> Option<Hash>,
     due: &Due,
     drops: fn(u16) -> bool,
 ) -> Result<Rewritten, JournalError> {
@@ -141,7 +148,7 @@ pub(crate) fn rewritten(
         } else {
             frame
         };
-        if tree.leaf(kept.index) != Some(kept.leaf()) {
+        if leaf(kept.index) != Some(kept.leaf()) {
             return Err(JournalError::Damage {
                 segment: number,
                 index: kept.index,
@@ -189,27 +196,67 @@ impl Journal {
         self.mark
     }
 
-    /// Puts the compacted form of one segment in its place: written under another name, synced,
-    /// renamed, and the folder synced, so that either form is there at every moment. The mark
-    /// that covers the segment must be durable.
+    /// Puts the compacted form of one segment in its place, durably. The mark that covers the
+    /// segment must be durable.
     pub(crate) fn compact(
         &mut self,
         due: &Due,
         drops: fn(u16) -> bool,
     ) -> Result<Rewritten, JournalError> {
         self.health()?;
-        let result = self.replace(due, drops);
+        let storage = Arc::clone(&self.storage);
+        let compacted = rewritten(&*storage, &self.leaves(due), due, drops).and_then(|ready| {
+            prepare(&*storage, &ready)?;
+            self.replace(due, &ready)?;
+            sync_names(&*storage).map(|()| ready)
+        });
+        self.stopped = compacted.is_err();
+        compacted
+    }
+
+    /// The leaves of an old segment's records, so that it can be rewritten beside the journal.
+    pub(crate) fn leaves(&self, due: &Due) -> impl Fn(u64) -> Option<Hash> + use<> {
+        let first = due.header.before.size;
+        let leaves: Vec<_> = (first..due.after.size)
+            .map(|at| self.tree.leaf(at))
+            .collect();
+        move |index| {
+            let position = usize::try_from(index.checked_sub(first)?).ok()?;
+            leaves.get(position).copied().flatten()
+        }
+    }
+
+    /// Gives the compacted form of one segment the segment's name: either form is there at every
+    /// moment. `ready` is durable under its other name, and the mark that covers the segment is
+    /// durable.
+    pub(crate) fn replace(&mut self, due: &Due, ready: &Rewritten) -> Result<(), JournalError> {
+        self.health()?;
+        let result = self.put(due, ready);
         self.stopped = result.is_err();
         result
     }
 
-    fn replace(&mut self, due: &Due, drops: fn(u16) -> bool) -> Result<Rewritten, JournalError> {
-        let rewritten = rewritten(&*self.storage, &self.tree, due, drops)?;
+    fn put(&mut self, due: &Due, ready: &Rewritten) -> Result<(), JournalError> {
         let mut segments = self.segments.iter_mut();
         let header = segments.find(|header| **header == due.header);
         let header = header.ok_or(JournalError::Missing)?;
-        place_segment(&*self.storage, &rewritten.header, &rewritten.content)?;
-        *header = rewritten.header.clone();
-        Ok(rewritten)
+        let name = segment::name(header.number);
+        let renamed = self.storage.rename(&unfinished(&name), &name);
+        renamed.map_err(failed("put a compacted segment in its place"))?;
+        *header = ready.header.clone();
+        Ok(())
     }
+}
+
+/// Makes it durable that compacted segments are in their places.
+pub(crate) fn sync_names(storage: &dyn Storage) -> Result<(), JournalError> {
+    let synced = storage.sync_folder();
+    synced.map_err(failed("put a compacted segment in its place"))
+}
+
+/// Writes the compacted form of a segment under another name, and syncs it.
+pub(crate) fn prepare(storage: &dyn Storage, ready: &Rewritten) -> Result<(), JournalError> {
+    write_segment(storage, &ready.header, &ready.content)
+        .map(drop)
+        .map_err(failed("write a compacted segment"))
 }

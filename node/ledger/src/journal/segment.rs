@@ -24,6 +24,11 @@ pub(crate) fn name(number: u32) -> String {
     format!("seg-{number:08}.journal")
 }
 
+/// The name under which a file is made before it has its own.
+pub(crate) fn unfinished(name: &str) -> String {
+    format!("{name}{UNFINISHED}")
+}
+
 /// The number of the segment with this name, if it is one.
 pub(crate) fn number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("seg-")?.strip_suffix(".journal")?;

@@ -4,7 +4,7 @@ use obscura_model::ids::UnixMillis;
 use obscura_privacy::{CommitParts, Noised, Permit};
 
 use super::failure::open_intent;
-use super::{CHECKPOINT_EVERY, Inner, Ledger};
+use super::{Inner, Ledger};
 use crate::error::Error;
 use crate::journal::merkle::Head;
 use crate::record::Record;
@@ -63,13 +63,14 @@ impl Ledger {
             body: body.clone(),
             codes,
         };
-        let index = inner.record(now, vec![record])?;
-        inner.running.remove(&intent);
-        inner.releases_since_checkpoint += 1;
-        if inner.releases_since_checkpoint >= CHECKPOINT_EVERY {
-            // The release is durable; a checkpoint that fails stops the calls after this one.
-            let _ = inner.checkpoint();
+        // This ends the only open release: the moment that a mark waits for.
+        let mark = inner.prepared.filter(|_| inner.state.intents.len() == 1);
+        let records = [record].into_iter().chain(mark.map(Record::Compacted));
+        let index = inner.record(now, records.collect())?;
+        if mark.is_some() {
+            inner.prepared = None;
         }
+        inner.running.remove(&intent);
         Ok(Committed::new(index, context.time, key, body))
     }
 }

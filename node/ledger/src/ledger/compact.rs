@@ -19,7 +19,7 @@ use crate::error::{Error, Refusal};
 use crate::index::Line;
 use crate::journal::merkle::Head;
 use crate::journal::storage::{Folder, Storage};
-use crate::journal::{self, Compaction, Due};
+use crate::journal::{self, Compaction, Due, Rewritten};
 use crate::record::{Record, holds_charges};
 use crate::state::State;
 
@@ -54,6 +54,7 @@ impl Ledger {
     /// If a release is open (nothing was done), or the storage fails or a record is damaged (then
     /// the ledger stops, and a new start finds the same state).
     pub fn compact(&self, now: UnixMillis) -> Result<Compacted, Error> {
+        let _alone = self.alone();
         let mut inner = self.lock()?;
         inner.no_release_open()?;
         let due = inner.journal.due();
@@ -98,7 +99,8 @@ pub(crate) fn rehearse(storage: &dyn Storage, journal: KeyId) -> Result<Compacte
     let scan = journal::scan(storage, journal)?;
     let mut compacted = Compacted::default();
     for due in journal::due(&scan.segments) {
-        let rewritten = journal::rewritten(storage, &scan.tree, &due, holds_charges)?;
+        let leaf = |index| scan.tree.leaf(index);
+        let rewritten = journal::rewritten(storage, &leaf, &due, holds_charges)?;
         compacted.count(&due, rewritten.length(), rewritten.dropped);
     }
     let up_to = scan.segments.last().map(|header| header.before);
@@ -113,7 +115,7 @@ pub(crate) fn rehearse(storage: &dyn Storage, journal: KeyId) -> Result<Compacte
 
 impl Inner {
     /// Compaction is blocked while any intent is open.
-    fn no_release_open(&self) -> Result<(), Refusal> {
+    pub(super) fn no_release_open(&self) -> Result<(), Refusal> {
         let mut open = self.state.populations.iter();
         match open.find(|(_, population)| population.open.is_some()) {
             Some((name, _)) => Err(Refusal::IntentOpen(name.clone())),
@@ -122,6 +124,8 @@ impl Inner {
     }
 
     fn compact(&mut self, up_to: Head, due: &[Due], now: UnixMillis) -> Result<Compacted, Error> {
+        // What waited to be marked may be an older base, which goes.
+        self.prepared = None;
         let bytes = self.base(up_to)?;
         let before = base::length(&**self.journal.storage(), self.journal.mark())?;
         self.mark(up_to, &bytes, now)?;
@@ -130,20 +134,27 @@ impl Inner {
             bytes_after: bytes.len() as u64,
             ..Compacted::default()
         };
-        let (answers, mut lines) = (self.state.answer_keys(), Vec::new());
         for due in due {
             let rewritten = self.journal.compact(due, holds_charges)?;
             compacted.count(due, rewritten.length(), rewritten.dropped);
-            let places = rewritten.places.into_iter();
-            lines.extend(places.map(|(index, place)| Line {
-                index,
-                place,
-                answers: answers.get(&index).copied(),
-            }));
+            self.moved(&rewritten);
         }
-        self.index.note(&lines, self.journal.head());
         base::tidy(&**self.journal.storage(), self.journal.mark())?;
         Ok(compacted)
+    }
+
+    /// Notes where the records of a compacted segment lie now.
+    pub(super) fn moved(&mut self, compacted: &Rewritten) {
+        let releases = &self.state.releases;
+        let places = compacted.places.iter();
+        let lines: Vec<_> = places
+            .map(|(index, place)| Line {
+                index: *index,
+                place: *place,
+                answers: releases.get(index).map(|release| release.key),
+            })
+            .collect();
+        self.index.note(&lines, self.journal.head());
     }
 
     /// The base at a head, from the journal alone, after seeing that it and the charges since

@@ -1,6 +1,6 @@
 //! Populations, their subjects, and datasets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use obscura_model::ids::{DatasetId, DatasetName, PopulationName, UnixMillis};
@@ -8,6 +8,7 @@ use obscura_model::ids::{DatasetId, DatasetName, PopulationName, UnixMillis};
 use super::{Inner, Ledger};
 use crate::error::{Error, Refusal};
 use crate::record::{DatasetVersion, Mark, Record, Secrets, SubjectHash};
+use crate::state::ByHash;
 
 /// A population to be added.
 #[derive(Debug, Clone)]
@@ -67,14 +68,14 @@ pub struct Ingest {
     most_subjects: u64,
     name: DatasetName,
     which: DatasetVersion,
-    known: Arc<HashMap<SubjectHash, u32>>,
-    aliases: Arc<HashMap<SubjectHash, SubjectHash>>,
-    marks: Arc<HashMap<SubjectHash, Mark>>,
+    known: Arc<ByHash<u32>>,
+    aliases: Arc<ByHash<SubjectHash>>,
+    marks: Arc<ByHash<Mark>>,
     /// The first index that is free, and how many people have one, before this ingest.
     first: u32,
     people: u64,
     /// New people, by the id that stands for all of theirs.
-    fresh: HashMap<SubjectHash, u32>,
+    fresh: ByHash<u32>,
     order: Vec<SubjectHash>,
     left: HashSet<SubjectHash>,
 }
@@ -206,7 +207,7 @@ impl Ledger {
             marks: Arc::clone(&entry.subjects.marks),
             first: entry.subjects.next,
             people: entry.subjects.people(),
-            fresh: HashMap::new(),
+            fresh: ByHash::default(),
             order: Vec::new(),
             left: HashSet::new(),
         })

@@ -24,6 +24,8 @@ pub(crate) struct Place {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) index: Option<PathBuf>,
     pub(crate) segment_bytes: u64,
+    /// From how many bytes of old segments on the ledger compacts by itself.
+    pub(crate) compact_from: u64,
 }
 
 impl Place {
@@ -35,6 +37,7 @@ impl Place {
             storage: Arc::new(storage),
             index,
             segment_bytes: Self::SEGMENT,
+            compact_from: Self::COMPACT_FROM,
         })
     }
 
@@ -73,7 +76,8 @@ impl Ledger {
         now: UnixMillis,
     ) -> Result<Self, Error> {
         let journal = Journal::create(place.storage, id, entropy, place.segment_bytes)?;
-        Self::start(journal, State::default(), place.index, id, now)
+        let (index, from) = (place.index, place.compact_from);
+        Self::start(journal, State::default(), index, from, id, now)
     }
 
     pub(crate) fn open_at(
@@ -91,13 +95,14 @@ impl Ledger {
         }
         let state = replay(&journal)?;
         base::tidy(&**journal.storage(), journal.mark())?;
-        Self::start(journal, state, place.index, id, now)
+        Self::start(journal, state, place.index, place.compact_from, id, now)
     }
 
     fn start(
         journal: Journal,
         state: State,
         index: Option<PathBuf>,
+        compact_from: u64,
         id: KeyId,
         now: UnixMillis,
     ) -> Result<Self, Error> {
@@ -107,7 +112,8 @@ impl Ledger {
             index: Index::open(index),
             running: BTreeSet::new(),
             applying: false,
-            releases_since_checkpoint: 0,
+            compact_from,
+            prepared: None,
         };
         if !inner.state.begun {
             let created = inner.time(now);
@@ -123,6 +129,7 @@ impl Ledger {
         inner.count_stops(now)?;
         Ok(Ledger {
             inner: Mutex::new(inner),
+            upkeep: Mutex::new(()),
         })
     }
 }

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use super::InvalidHistory;
 use crate::record::{Mark, SubjectHash};
 
+mod by_hash;
 mod links;
 
+pub(crate) use by_hash::ByHash;
 use links::Links;
 
 /// The subjects of a population. Looked up, never listed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Subjects {
     /// Hashes of ids to indexes. A person whose id changed has several hashes and one index.
-    pub(crate) known: Arc<HashMap<SubjectHash, u32>>,
+    pub(crate) known: Arc<ByHash<u32>>,
     /// Ids of people without an index who have several: to the one that stands for all of them,
     /// which is among them. Whichever comes first, the others are known with it.
-    pub(crate) aliases: Arc<HashMap<SubjectHash, SubjectHash>>,
+    pub(crate) aliases: Arc<ByHash<SubjectHash>>,
     /// Who is marked, with an index or without. All hashes of a person have the same mark.
-    pub(crate) marks: Arc<HashMap<SubjectHash, Mark>>,
+    pub(crate) marks: Arc<ByHash<Mark>>,
     /// By index, as long as the capacity: who contributes nothing and is charged nothing.
     pub(crate) barred: Arc<Vec<bool>>,
     /// The next free index.
@@ -88,8 +90,9 @@ impl Subjects {
         }
         let known = Arc::make_mut(&mut self.known);
         known.reserve(hashes.len());
-        for (hash, index) in hashes.iter().zip(first..) {
-            if known.insert(*hash, index).is_some() {
+        for position in by_hash::in_order_of_place(hashes) {
+            let hash = hashes.get(position as usize).ok_or(range)?;
+            if known.insert(*hash, first + position).is_some() {
                 return Err(InvalidHistory::Twice("a subject"));
             }
         }
@@ -173,7 +176,7 @@ impl Subjects {
         }
         let known = Arc::make_mut(&mut self.known);
         let mut joins = Joins::default();
-        let mut aliases = HashMap::new();
+        let mut aliases = ByHash::default();
         for (name, ids) in links.people() {
             let mut place = None;
             for index in ids.iter().filter_map(|hash| known.get(hash)) {

@@ -22,6 +22,7 @@ mod crashes;
 mod damage;
 mod golden;
 mod random;
+mod tending;
 
 /// Segments of about two releases.
 const SEGMENT: u64 = 1_600;
@@ -29,6 +30,7 @@ const SEGMENT: u64 = 1_600;
 pub(super) fn site_of(disk: &Disk) -> Site {
     Site {
         segment_bytes: SEGMENT,
+        compact_from: 1,
         ..site(disk)
     }
 }
@@ -48,7 +50,16 @@ fn ask_of(study: u8, n: u16) -> crate::AdmitRequest {
 
 /// A ledger with `releases` answers.
 pub(super) fn grown(disk: &Disk, releases: u16) -> Ledger {
-    let ledger = Ledger::create_at(site_of(disk), NODE, entropy(1), NOW).unwrap();
+    grown_from(disk, releases, 1)
+}
+
+/// The same, which compacts by itself from so many bytes on.
+fn grown_from(disk: &Disk, releases: u16, compact_from: u64) -> Ledger {
+    let site = Site {
+        compact_from,
+        ..site_of(disk)
+    };
+    let ledger = Ledger::create_at(site, NODE, entropy(1), NOW).unwrap();
     furnish(&ledger).unwrap();
     wide_limits(&ledger, Mode::Protect).unwrap();
     approve(&ledger, new_study(1, ANN, 100)).unwrap();
@@ -299,13 +310,16 @@ fn compaction_makes_room_where_there_are_charges() {
     );
 }
 
-/// Answers requests to which everybody contributes, or nobody does, and compacts.
-fn answered_with(disk: &Disk, everybody: bool) {
+/// Answers requests to which everybody contributes, or nobody does, and compacts; also by itself.
+fn answered_with(disk: &Disk, everybody: bool, tending: bool) {
     let ledger = grown(disk, 0);
     for n in 0..8 {
         let Ok(Admission::Granted(permit)) = ledger.admit(ask(n), NOW) else {
             panic!("not granted")
         };
+        if tending {
+            ledger.tend(NOW).unwrap();
+        }
         let noised = if everybody {
             fold(&ledger, permit, u64::from(n)).unwrap()
         } else {
@@ -320,14 +334,16 @@ fn answered_with(disk: &Disk, everybody: bool) {
 
 #[test]
 fn names_and_lengths_of_files_tell_nothing_about_anybody() {
-    let (with, without) = (Disk::default(), Disk::default());
-    answered_with(&with, true);
-    answered_with(&without, false);
-    assert_ne!(
-        open(&with).unwrap().peek_for_tests(),
-        open(&without).unwrap().peek_for_tests()
-    );
-    assert_eq!(lengths(&with), lengths(&without));
+    for tending in [false, true] {
+        let (with, without) = (Disk::default(), Disk::default());
+        answered_with(&with, true, tending);
+        answered_with(&without, false, tending);
+        assert_ne!(
+            open(&with).unwrap().peek_for_tests(),
+            open(&without).unwrap().peek_for_tests()
+        );
+        assert_eq!(lengths(&with), lengths(&without));
+    }
 }
 
 #[test]

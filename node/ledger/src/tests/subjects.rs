@@ -653,3 +653,29 @@ fn the_guarantee_that_results_keeps_both_deltas_below_one_in_the_size() {
         ledger.set_limit(lower, NOW).unwrap();
     }
 }
+
+#[test]
+fn a_mark_waits_for_the_open_releases_of_every_population() {
+    let disk = Disk::default();
+    let ledger = ready(&disk, Mode::Protect, 99);
+    let which = second(&ledger).unwrap();
+    grant_clinic(&ledger);
+    (1..9).for_each(|n| drop(answer(&ledger, request(1, ANN, n), 1)));
+    drop(ledger);
+    let ledger = super::compaction::open(&disk).unwrap();
+    let Ok(Admission::Granted(clinic)) = ledger.admit(of_clinic(1, which), NOW) else {
+        panic!("not granted")
+    };
+    assert_eq!(ledger.tend(NOW).unwrap(), 0);
+    let size = ledger.head().size;
+    answer(&ledger, request(1, ANN, 9), 1);
+    assert_eq!(
+        ledger.head().size,
+        size + 2,
+        "an intent, a release, no mark"
+    );
+    assert_eq!(ledger.tend(NOW).unwrap(), 0);
+    fold_six(&ledger, clinic);
+    assert_eq!(ledger.head().size, size + 4, "a release and the mark");
+    assert!(ledger.tend(NOW).unwrap() > 0);
+}

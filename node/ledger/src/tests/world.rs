@@ -44,6 +44,7 @@ pub(super) fn site(disk: &Disk) -> Site {
         storage: Arc::new(disk.clone()),
         index: None,
         segment_bytes: 4_096,
+        compact_from: u64::MAX,
     }
 }
 

@@ -2,14 +2,27 @@
 
 use super::*;
 
+type How = fn(&Ledger) -> Result<(), Error>;
+
+/// When asked to, and by itself.
+const HOWS: [How; 2] = [
+    |ledger| ledger.compact(NOW).map(drop),
+    |ledger| ledger.tend(NOW).map(drop),
+];
+
 /// Compacts, with the power going or a call failing at `call`, and starts again with what
 /// `survivors` lets survive. Says whether the compaction came to its end.
-fn crash(grown: &Disk, before: &Truth, call: u64, fault: Fault, survivors: u64) -> bool {
+fn crash(
+    grown: &Disk,
+    before: &Truth,
+    how: How,
+    (call, fault, survivors): (u64, Fault, u64),
+) -> bool {
     let what = format!("call {call} {fault:?} survivors {survivors}");
     let disk = grown.after_power_cut(1);
     let ledger = open(&disk).unwrap();
     disk.set_fault(call, fault);
-    let ended = ledger.compact(NOW);
+    let ended = how(&ledger);
     if let Err(error) = &ended {
         assert!(error.is_fatal(), "{what}");
         assert!(
@@ -22,9 +35,7 @@ fn crash(grown: &Disk, before: &Truth, call: u64, fault: Fault, survivors: u64) 
     let disk = disk.after_power_cut(survivors);
     let ledger = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(truth(&ledger, size), *before, "{what}");
-    ledger
-        .compact(NOW)
-        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    how(&ledger).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(truth(&ledger, size), *before, "{what}: compacted again");
     drop(ledger);
     let unneeded = |name: &String| name.ends_with(".unfinished");
@@ -53,27 +64,21 @@ fn twice_grown() -> (Disk, Truth) {
 #[test]
 fn a_power_cut_at_any_storage_call_of_a_compaction_changes_nothing() {
     let (disk, before) = twice_grown();
-    let mut call = 1;
-    while (0..6)
-        .filter(|seed| !crash(&disk, &before, call, Fault::PowerCut, *seed))
-        .count()
-        > 0
-    {
-        call += 1;
+    for how in HOWS {
+        let ends = |call, seed| crash(&disk, &before, how, (call, Fault::PowerCut, seed));
+        let calls = (1..).take_while(|call| (0..6).filter(|seed| !ends(*call, *seed)).count() > 0);
+        let calls = calls.count();
+        assert!(calls > 20, "only {calls} calls");
     }
-    assert!(call > 20, "only {call} calls");
 }
 
 #[test]
 fn a_failing_storage_call_of_a_compaction_stops_the_ledger_and_changes_nothing() {
     let (disk, before) = twice_grown();
-    let mut call = 1;
-    while (0..2)
-        .filter(|seed| !crash(&disk, &before, call, Fault::Error, *seed))
-        .count()
-        > 0
-    {
-        call += 1;
+    for how in HOWS {
+        let ends = |call, seed| crash(&disk, &before, how, (call, Fault::Error, seed));
+        let calls = (1..).take_while(|call| (0..2).filter(|seed| !ends(*call, *seed)).count() > 0);
+        let calls = calls.count();
+        assert!(calls > 20, "only {calls} calls");
     }
-    assert!(call > 20, "only {call} calls");
 }

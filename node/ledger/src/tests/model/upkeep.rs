@@ -34,6 +34,9 @@ impl Run {
             Err(error) => assert!(open && !error.is_fatal(), "{error:?}"),
         }
         assert_eq!(self.see(), before);
+        // By itself it waits where it was refused, and goes on with the next releases.
+        self.ledger().tend(NOW).unwrap();
+        assert_eq!(self.see(), before);
     }
 
     fn ask_to_merge(&self, merge: &Merge) -> Result<u64, Error> {
