@@ -59,7 +59,7 @@ impl Size {
     pub const SMALL: Self = Self {
         runs: 1,
         people: 600,
-        questions: 90,
+        questions: 60,
         kills: 2,
         tight: 0.35,
     };
