@@ -146,9 +146,22 @@ mod tests {
 
     #[test]
     fn quotients_without_rest_and_their_neighbours_are_exact() {
-        for sigma in [1u64, 2, 3, 10, 1_000, 11_449, 31_622, 1 << 20, 1 << 31] {
+        for sigma in [
+            1u64,
+            2,
+            3,
+            10,
+            1_000,
+            11_449,
+            31_622,
+            1 << 20,
+            300_000_007,
+            999_999_937,
+            1_500_000_001,
+            1 << 31,
+        ] {
             let divisor = 2 * u128::from(sigma) * u128::from(sigma);
-            for times in [1u128, 2, 3, 1_000, 1 << 20] {
+            for times in [1u128, 2, 3, 7, 1_000, 99_991, 1_048_573, 1 << 20] {
                 let norm = times * divisor;
                 (norm - 1..=norm + 1).for_each(|norm| same(norm, sigma));
             }
