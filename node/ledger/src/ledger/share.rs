@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use obscura_model::ids::UnixMillis;
 
-use super::{CHECKPOINT_EVERY, Inner, Ledger};
+use super::{Inner, Ledger};
 use crate::error::Error;
 use crate::index::Line;
 use crate::record::{self, Record, RequestKey};
@@ -151,15 +151,6 @@ impl Inner {
         };
         let lines: Vec<Line> = lines.into_iter().zip(places).map(line).collect();
         self.index.note(&lines, self.journal.head());
-        self.checkpoint_if_due();
         Ok(())
-    }
-
-    /// Writes a checkpoint every so many releases, unless something is not durable yet. The
-    /// releases are durable; a checkpoint that fails stops the calls after this one.
-    pub(super) fn checkpoint_if_due(&mut self) {
-        if self.releases_since_checkpoint >= CHECKPOINT_EVERY && !self.journal.is_staged() {
-            let _ = self.checkpoint();
-        }
     }
 }
