@@ -75,7 +75,7 @@ mod tests {
             let hashes: Vec<SubjectHash> = (0..many).map(|n| hash(n).to_le_bytes()).collect();
             let mut order = in_order_of_place(&hashes);
             if hashes.len() > MANY {
-                let place = |at: &u32| hash(*at) as u64 % (1 << 17) >> 5;
+                let place = |at: &u32| (hash(*at) as u64 % (1 << 17)) >> 5;
                 assert!(order.is_sorted_by_key(place));
             }
             order.sort_unstable();
