@@ -9,9 +9,10 @@
 //! | more releases for the attacks on time | `cargo run -p obscura-tests --bin attack-campaign 5000` |
 //! | more random questions than the tests ask | `cargo run -p obscura-tests --bin differential 10000` |
 //! | how much a running node leaks, as docs/audit.md tells | `cargo run -p obscura-tests --bin audit` |
+//! | what a release takes end to end, as docs/performance.md tells | `cargo run --release -p obscura-tests --bin releases` |
 //! | the figures of the documentation | `cargo run -p obscura-tests --bin figures` |
 //!
-//! Campaign, audit and figures start `node-under-test` beside them: build the package first.
+//! Campaign, audit, releases and figures start `node-under-test` beside them: build the package first.
 
 pub mod audit;
 pub mod campaign;
@@ -25,3 +26,4 @@ pub mod oracle;
 pub mod people;
 pub mod process;
 pub mod raw;
+pub mod releases;

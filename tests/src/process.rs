@@ -32,12 +32,16 @@ pub struct Lone {
     pub site: Site,
     /// Ada.
     pub scientist: Person,
+    /// The authority.
+    pub consortium: Arc<Consortium>,
     /// Where everything is.
     pub folder: TempDir,
     running: Option<(Child, SocketAddr)>,
     begun: watch::Sender<u32>,
     /// What the log reports, and what it reported.
     filter: String,
+    /// What else the program is told.
+    clock: Option<&'static str>,
     log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -59,10 +63,12 @@ impl Lone {
             command,
             site,
             scientist,
+            consortium: Arc::new(consortium),
             folder,
             running: None,
             begun: watch::Sender::new(0),
             filter: "obscura_node=info".to_owned(),
+            clock: None,
             log: Arc::default(),
             reader: None,
         })
@@ -83,10 +89,12 @@ impl Lone {
             command: self.command.clone(),
             site: self.site.twin(&folder.path().join(&self.site.name))?,
             scientist: self.scientist.clone(),
+            consortium: self.consortium.clone(),
             folder,
             running: None,
             begun: watch::Sender::new(0),
             filter: self.filter.clone(),
+            clock: self.clock,
             log: Arc::default(),
             reader: None,
         })
@@ -96,6 +104,13 @@ impl Lone {
     #[must_use]
     pub fn logging(mut self, filter: &str) -> Self {
         filter.clone_into(&mut self.filter);
+        self
+    }
+
+    /// Waits for slots are skipped from the next start on.
+    #[must_use]
+    pub fn without_waits(mut self) -> Self {
+        self.clock = Some("without-waits");
         self
     }
 
@@ -154,6 +169,7 @@ impl Lone {
             .args(arguments)
             .arg(self.site.config())
             .arg(&self.filter)
+            .args(self.clock)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

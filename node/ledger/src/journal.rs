@@ -19,6 +19,7 @@ pub(crate) mod frame;
 pub(crate) mod merkle;
 mod scan;
 pub(crate) mod segment;
+mod staged;
 pub(crate) mod storage;
 mod stored;
 
@@ -70,6 +71,7 @@ pub(crate) struct Journal {
     tree: Tree,
     last_time: UnixMillis,
     stopped: bool,
+    staged: staged::Staged,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -186,6 +188,7 @@ impl Journal {
             tree,
             last_time,
             stopped: false,
+            staged: staged::Staged::default(),
             _lock: lock,
         })
     }

@@ -1,12 +1,14 @@
 //! The ledger: named operations, each of which validates against the state, appends, and applies.
 //!
 //! All decisions are made under one lock, so that of many racing requests exactly those that fit
-//! together win. A record is applied only after it is durable. Whatever fails half-way stops the
-//! ledger: the next start finds out what is true.
+//! together win. A record is applied only after it is durable, or, where releases of several
+//! populations share one flush (`share`), seen by nobody else before it is. Whatever fails half-way
+//! stops the ledger: the next start finds out what is true.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use obscura_model::ids::{KeyId, UnixMillis};
 
@@ -31,6 +33,7 @@ mod offer;
 mod open;
 mod owner;
 mod projects;
+mod share;
 mod show;
 mod studies;
 mod subjects;
@@ -54,6 +57,10 @@ pub struct Ledger {
     inner: Mutex<Inner>,
     /// Held by whoever compacts, before `inner`.
     upkeep: Mutex<()>,
+    /// Told after every shared flush.
+    flushed: Condvar,
+    /// Callers of [`Ledger::share`] that do not have the lock yet, and will.
+    coming: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -74,6 +81,8 @@ struct Inner {
     compact_from: u64,
     /// A mark whose base is durable, and which waits for a moment without an open release.
     prepared: Option<Compaction>,
+    /// What becomes durable with others.
+    shared: share::Shared,
 }
 
 impl Ledger {
@@ -210,8 +219,13 @@ impl Ledger {
 
     /// The state, for showing. A panic while the lock was held left either nothing behind or the
     /// mark that stops the ledger.
+    ///
+    /// Waits for what is not durable yet.
     fn peek(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |inner: &mut Inner| inner.journal.is_staged();
+        let inner = self.flushed.wait_while(inner, waiting);
+        inner.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a release outside the lock. The index is asked first; if what it says is not there,
@@ -251,8 +265,12 @@ impl Inner {
         self.journal.time(now)
     }
 
-    /// Makes records durable, all or none, and only then applies them. Gives the first's index.
+    /// Makes records durable, all or none, and only then applies them; in a shared flush see
+    /// [`Ledger::share`]. Gives the first's index.
     fn record(&mut self, now: UnixMillis, records: Vec<Record>) -> Result<u64, Error> {
+        if self.shared.is_open() || self.journal.is_staged() {
+            return self.stage(now, records);
+        }
         let entries = records.iter().map(record::encode).collect();
         self.applying = true;
         let appended = match self.journal.append(now, entries) {
@@ -395,6 +413,11 @@ impl Ledger {
     pub(crate) fn exposures_for_tests(&self, account: &crate::Account) -> Vec<u64> {
         let inner = self.peek();
         inner.state.accounts[account].exposures.to_vec()
+    }
+
+    /// How many callers are about to write.
+    pub(crate) fn coming_for_tests(&self) -> usize {
+        self.coming.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     pub(crate) fn leaf_for_tests(&self, index: u64) -> Hash {

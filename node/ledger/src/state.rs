@@ -93,8 +93,8 @@ pub(crate) struct PopulationEntry {
     pub(crate) lifts: u32,
     /// The records of those lifts that ended a stop; the others lifted counted stops only.
     pub(crate) ended: BTreeSet<u64>,
-    /// The one intent that may be open.
-    pub(crate) open: Option<u64>,
+    /// The intents that are open: those of one slot, opened one right after the other.
+    pub(crate) open: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -15,5 +15,6 @@ mod model;
 mod offers;
 mod projects;
 mod races;
+mod sharing;
 mod subjects;
 mod world;

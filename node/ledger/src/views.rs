@@ -190,7 +190,7 @@ pub struct PopulationView {
     pub stopped: bool,
     /// How often its owner has lifted a stop.
     pub lifts: u32,
-    /// The intent that is open.
+    /// The intent that is open: the first, if several share a slot.
     pub open_intent: Option<u64>,
 }
 

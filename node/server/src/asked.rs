@@ -189,7 +189,12 @@ impl Planned {
         self.permission.holds() && node.is_member(self.permission.project(), person)
     }
 
-    /// The public slot length.
+    /// The public worst case, of which a shared slot adds up those of its members.
+    pub fn worst_case(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_millis(self.plan.slot(1)?))
+    }
+
+    /// The public length of a slot that it does not share.
     pub fn slot(&self, node: &Node) -> Result<Duration, Error> {
         let step = u64::try_from(node.settings.slot.as_millis()).unwrap_or(u64::MAX);
         Ok(Duration::from_millis(self.plan.slot(step)?))

@@ -5,6 +5,12 @@ use std::time::Duration;
 /// Releases of one population that may wait for a slot.
 pub const WAITING_RELEASES: usize = 256;
 
+/// Releases that share one slot at most ...
+pub const MEMBERS_OF_A_SLOT: usize = 16;
+
+/// ... and the longest slot that is shared: a short release does not wait for a long one's end.
+pub const SHARED_SLOT: Duration = Duration::from_millis(200);
+
 /// Refusals and stored answers that leave at the start of one slot, before its fold.
 pub const REFUSALS_OF_A_SLOT: usize = 16;
 

@@ -31,9 +31,9 @@ use crate::entropy;
 use crate::error::Error;
 use crate::limits;
 use crate::node::{DatasetFace, Node, signed_evidence};
-use crate::slots::{Outcome, Work};
+use crate::slots::{Decision, Work};
 use crate::turns::{Place, Turn};
-use crate::veil::{Hidden, Made, Veiled};
+use crate::veil::{Drawn, Hidden, Made, Veiled};
 
 /// What a request for a release is answered with.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ fn prepare(
         key,
         body_digest,
         again: asked.again(),
-        length: planned.slot(&node)?,
+        length: planned.worst_case()?,
         evidence: wire::signed_encode(message),
         planned,
         node,
@@ -192,64 +192,124 @@ impl Run {
     }
 }
 
+/// A release whose intent is durable.
+#[derive(Debug)]
+pub struct Begun {
+    node: Arc<Node>,
+    permit: Permit,
+    planned: Planned,
+    drawn: Drawn,
+    now: UnixMillis,
+    _place: Place,
+}
+
 impl Work for Run {
     type Answer = Veiled<Answered>;
+    type Begun = Begun;
 
     fn length(&self) -> Duration {
         self.length
     }
 
-    fn run(self) -> Outcome<Veiled<Answered>> {
-        let node = self.node.clone();
-        // The start of the slot is public and the end of the fold is not: whatever this run
-        // writes carries the time of its start.
+    /// The same request again, and the same question of this person, have the answer of the first.
+    fn follows(&self, earlier: &Self) -> bool {
+        let same = |one: &Self| {
+            let planned = &one.planned;
+            (one.key.person, planned.digest, planned.face.view.which)
+        };
+        self.key == earlier.key || (!self.again && same(self) == same(earlier))
+    }
+
+    fn begin(members: Vec<Self>) -> Vec<Decision<Self>> {
+        let Some(node) = members.first().map(|run| run.node.clone()) else {
+            return Vec::new();
+        };
+        // The start of the slot is public and the end of a fold is not: whatever these runs
+        // write carries the time of its start.
         let now = node.now();
-        match self.earlier(now) {
-            Ok(None) => {}
-            Ok(Some(answered)) => return Outcome::Now(Ok(Veiled::open(answered))),
-            Err(refused) => return Outcome::Now(Err(refused)),
-        }
-        let admission = node.ledger.admit(
-            AdmitRequest {
-                key: self.key,
-                body_digest: self.body_digest,
-                authority: self.planned.ledger_authority(),
-                dataset: self.planned.face.view.which,
-                shape: self.planned.plan.shape().clone(),
-                plan: self.planned.digest,
-                canonical: canonical_digest(self.planned.plan.canonical()),
-                columns: self.planned.columns.clone(),
-                tables: self.planned.tables.clone(),
-                require_complete: self.planned.options.require_complete,
-                delta_keys: self.planned.plan.shape().delta_keys(),
-                evidence: self.evidence,
+        let earlier: Vec<_> = members.iter().map(|run| run.earlier(now)).collect();
+        let asking = members.iter().zip(&earlier);
+        let asking = asking.filter(|(_, earlier)| matches!(earlier, Ok(None)));
+        let requests = asking.map(|(run, _)| run.request()).collect();
+        let mut admitted = match node.ledger.admit_together(requests, now) {
+            Ok(admitted) => admitted.into_iter(),
+            Err(error) => vec![Err(error)].into_iter(),
+        };
+        let decide = |(run, earlier): (Self, _)| match earlier {
+            Ok(None) => match admitted.next() {
+                Some(admission) => run.admitted(admission.map_err(Error::from), now),
+                None => Decision::Now(Err(Error::Stopped)),
             },
+            Ok(Some(answered)) => Decision::Now(Ok(Veiled::open(answered))),
+            Err(refused) => Decision::Now(Err(refused)),
+        };
+        members.into_iter().zip(earlier).map(decide).collect()
+    }
+
+    fn run(begun: Begun) -> Result<Veiled<Answered>, Error> {
+        let Begun {
+            node,
+            permit,
+            planned,
+            drawn,
             now,
-        );
-        match admission.map_err(Error::from) {
-            Err(refused) => Outcome::Now(Err(refused)),
+            _place,
+        } = begun;
+        let intent = permit.intent();
+        let made = attempt(&node, permit, planned, now);
+        let made = made.or_else(|error| again(&node, intent, &error, now));
+        made.map(|made| Veiled::until_taken(Answered::to_this(made), drawn))
+    }
+}
+
+impl Run {
+    fn request(&self) -> AdmitRequest {
+        let planned = &self.planned;
+        AdmitRequest {
+            key: self.key,
+            body_digest: self.body_digest,
+            authority: planned.ledger_authority(),
+            dataset: planned.face.view.which,
+            shape: planned.plan.shape().clone(),
+            plan: planned.digest,
+            canonical: canonical_digest(planned.plan.canonical()),
+            columns: planned.columns.clone(),
+            tables: planned.tables.clone(),
+            require_complete: planned.options.require_complete,
+            delta_keys: planned.plan.shape().delta_keys(),
+            evidence: self.evidence.clone(),
+        }
+    }
+
+    /// What the ledger's decision comes to. Called before any fold of the slot.
+    fn admitted(self, admission: Result<Admission, Error>, now: UnixMillis) -> Decision<Self> {
+        let (node, planned) = (self.node, self.planned);
+        Decision::Now(match admission {
+            Err(refused) => Err(refused),
             Ok(Admission::Known(committed)) => {
                 let answered = Answered::stored(&node, &self.key, committed);
-                Outcome::Now(Ok(Veiled::open(answered)))
+                Ok(Veiled::open(answered))
             }
-            Ok(Admission::Conflict) => Outcome::Now(Err(Error::Conflict)),
-            Ok(Admission::Poisoned) => Outcome::Now(Err(Error::Failed)),
-            Ok(Admission::Running | Admission::Busy) => Outcome::Now(Err(Error::Busy)),
+            Ok(Admission::Conflict) => Err(Error::Conflict),
+            Ok(Admission::Poisoned) => Err(Error::Failed),
+            Ok(Admission::Running | Admission::Busy) => Err(Error::Busy),
             Ok(Admission::Granted(permit)) => {
-                let intent = permit.intent();
-                tracing::info!(intent, "the intent is durable");
-                let planned = self.planned;
+                tracing::info!(intent = permit.intent(), "the intent is durable");
                 // As it is now: other runs may have been made while this one waited.
                 let drawn = node.veil.draw(Hidden {
                     key: self.key,
                     study: made_before(&node, &planned, now),
                 });
-                let made = attempt(&node, permit, planned, now);
-                let made = made.or_else(|error| again(&node, intent, &error, now));
-                let made = made.map(Answered::to_this);
-                Outcome::AtEnd(made.map(|made| Veiled::until_taken(made, drawn)))
+                return Decision::AtEnd(Begun {
+                    node,
+                    permit,
+                    planned,
+                    drawn,
+                    now,
+                    _place: self._place,
+                });
             }
-        }
+        })
     }
 }
 

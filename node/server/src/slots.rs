@@ -1,10 +1,13 @@
 //! Slots: releases of a population start and end on public boundaries.
 //!
-//! One task per population and one fold per slot. A second fold behind the first would begin when
-//! that one ends, and its intent, which everybody sees on the meter, would tell how long the first
-//! took. Answers leave at the slot's end; a run that overruns leaves at a later boundary (twice,
-//! four times the length, and so on). Refusals follow from public values and leave at once, before
-//! any fold of their slot. The task outlives callers who hang up.
+//! One task per population. Several releases share a slot: its members are those who wait at its
+//! start, up to a public number and length, and its length is the sum of their public worst cases.
+//! All of them are decided on and their intents durable before the first fold, because an intent
+//! in between, which everybody sees on the meter, would tell how long the fold before it took. The
+//! folds come one after the other, in the order of the intents. Answers leave together at the
+//! slot's end; if the slot overruns, together at a later boundary (twice, four times the length,
+//! and so on). Refusals follow from public values and leave at once, before any fold of their
+//! slot. The task outlives callers who hang up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,28 +19,41 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::limits;
 
-/// Work for one slot: decides at once or gives an answer that has to wait for the slot's end.
-pub trait Work: Send + 'static {
+/// Work for a slot, which it may share.
+pub trait Work: Sized + Send + 'static {
     /// What the caller gets.
     type Answer: Send + 'static;
+    /// Work that has been admitted.
+    type Begun: Send + 'static;
 
-    /// The public length, a multiple of the step.
+    /// The public worst case.
     fn length(&self) -> Duration;
 
-    /// Runs on a thread of its own; must not panic across the boundary of its own bookkeeping.
-    fn run(self) -> Outcome<Self::Answer>;
+    /// Whether it needs what `earlier` comes to, so that it waits for the slot after that one's.
+    fn follows(&self, earlier: &Self) -> bool;
+
+    /// Decides on the members of a slot at its start: one decision for each, in their order, from
+    /// public values alone.
+    fn begin(members: Vec<Self>) -> Vec<Decision<Self>>;
+
+    /// Runs on a thread of its own, after what was begun before it; must not panic across the
+    /// boundary of its own bookkeeping.
+    fn run(begun: Self::Begun) -> Result<Self::Answer, Error>;
 }
 
-/// When an answer may leave.
+/// What becomes of work at the start of its slot.
 #[derive(Debug)]
-pub enum Outcome<A> {
-    /// It follows from public values alone.
-    Now(Result<A, Error>),
-    /// At the end of the slot.
-    AtEnd(Result<A, Error>),
+pub enum Decision<W: Work> {
+    /// It has an answer already, or is refused.
+    Now(Result<W::Answer, Error>),
+    /// It runs, and its answer leaves at the end of the slot.
+    AtEnd(W::Begun),
 }
 
-type Ticket<W> = (W, oneshot::Sender<Result<<W as Work>::Answer, Error>>);
+type Answered<W> = oneshot::Sender<Result<<W as Work>::Answer, Error>>;
+type Ticket<W> = (W, Answered<W>);
+/// Admitted work with its length.
+type Member<W> = (<W as Work>::Begun, Duration, Answered<W>);
 
 /// The queue of one population.
 #[derive(Debug)]
@@ -51,7 +67,14 @@ impl<W: Work> Slots<W> {
     pub fn start(clock: Arc<dyn Clock>, step: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(limits::WAITING_RELEASES);
         let overruns = Arc::new(AtomicU32::new(0));
-        tokio::spawn(serve(waiting, clock, step, overruns.clone()));
+        let queue_here = Queue {
+            waiting,
+            kept: None,
+            clock,
+            step,
+            overruns: overruns.clone(),
+        };
+        tokio::spawn(queue_here.serve());
         Self { queue, overruns }
     }
 
@@ -70,55 +93,135 @@ impl<W: Work> Slots<W> {
     }
 }
 
-async fn serve<W: Work>(
-    mut waiting: mpsc::Receiver<Ticket<W>>,
+/// What waits for slots, and what they need.
+struct Queue<W: Work> {
+    waiting: mpsc::Receiver<Ticket<W>>,
+    /// The next one, if it did not go together with the members of the slot before.
+    kept: Option<Ticket<W>>,
     clock: Arc<dyn Clock>,
     step: Duration,
     overruns: Arc<AtomicU32>,
-) {
-    while let Some(first) = waiting.recv().await {
-        slot(first, &mut waiting, &*clock, step, &overruns).await;
-    }
 }
 
-/// One slot: refusals and stored answers, up to a number, and then at most one fold.
-async fn slot<W: Work>(
-    first: Ticket<W>,
-    waiting: &mut mpsc::Receiver<Ticket<W>>,
-    clock: &dyn Clock,
-    step: Duration,
-    overruns: &AtomicU32,
-) {
-    let start = boundary(clock.elapsed(), step);
-    clock.wait_until(start).await;
-    let (mut next, mut sent) = (Some(first), 0);
-    while let Some((work, answer)) = next.take() {
-        let length = work.length().max(step);
-        let outcome = tokio::task::spawn_blocking(move || work.run()).await;
-        // A caller who hung up finds the release under its request id.
-        match outcome {
-            Ok(Outcome::Now(result)) => {
-                let _gone = answer.send(result);
-                sent += 1;
-                if sent < limits::REFUSALS_OF_A_SLOT {
-                    next = waiting.try_recv().ok();
+impl<W: Work> Queue<W> {
+    async fn serve(mut self) {
+        let mut ended = None;
+        loop {
+            let (first, start) = match self.next() {
+                Some(first) => (first, self.start_after(ended)),
+                None => match self.waiting.recv().await {
+                    Some(first) => (first, boundary(self.clock.elapsed(), self.step)),
+                    None => return,
+                },
+            };
+            self.clock.wait_until(start).await;
+            ended = self.slot(first, start).await;
+        }
+    }
+
+    fn next(&mut self) -> Option<Ticket<W>> {
+        let kept = self.kept.take();
+        kept.or_else(|| self.waiting.try_recv().ok())
+    }
+
+    /// The slot of those who waited already when one ended begins where that one ended, unless so
+    /// much has passed that it could become too short.
+    fn start_after(&self, ended: Option<Duration>) -> Duration {
+        let now = self.clock.elapsed();
+        let late = ended.map(|ended| now.saturating_sub(ended));
+        match ended {
+            Some(ended) if late <= Some(self.step / 4) => ended,
+            _ => boundary(now, self.step),
+        }
+    }
+
+    /// One slot: refusals and stored answers, up to a number, and then the folds of its members.
+    /// Gives its end, if it had any.
+    async fn slot(&mut self, first: Ticket<W>, start: Duration) -> Option<Duration> {
+        let (mut next, mut sent) = (Some(first), 0);
+        while let Some(first) = next.take() {
+            let (works, answers): (Vec<_>, Vec<_>) = self.members(first).into_iter().unzip();
+            let lengths: Vec<Duration> = works.iter().map(Work::length).collect();
+            let Ok(decided) = tokio::task::spawn_blocking(move || W::begin(works)).await else {
+                tracing::error!("the start of a slot ended in a panic");
+                return Some(self.end(start, lengths.into_iter().sum()).await);
+            };
+            let mut members = Vec::new();
+            for ((decision, answer), length) in decided.into_iter().zip(answers).zip(lengths) {
+                match decision {
+                    // A caller who hung up finds the release under its request id.
+                    Decision::Now(result) => {
+                        let _gone = answer.send(result);
+                        sent += 1;
+                    }
+                    Decision::AtEnd(begun) => members.push((begun, length, answer)),
                 }
             }
-            Ok(Outcome::AtEnd(result)) => {
-                end(clock, start, length, overruns).await;
-                let _gone = answer.send(result);
+            if !members.is_empty() {
+                return Some(self.run(members, start).await);
             }
-            Err(_) => {
-                tracing::error!("a release ended in a panic outside its own bookkeeping");
-                end(clock, start, length, overruns).await;
+            if sent < limits::REFUSALS_OF_A_SLOT {
+                next = self.next();
             }
         }
+        None
+    }
+
+    /// Who shares a slot with `first`: those who wait, in their order, up to the first who does not
+    /// go together with them.
+    fn members(&mut self, first: Ticket<W>) -> Vec<Ticket<W>> {
+        let mut together = first.0.length();
+        let mut members = vec![first];
+        while members.len() < limits::MEMBERS_OF_A_SLOT {
+            let Some(next) = self.next() else { break };
+            together = together.saturating_add(next.0.length());
+            let apart = together > limits::SHARED_SLOT
+                || members.iter().any(|(work, _)| next.0.follows(work));
+            if apart {
+                self.kept = Some(next);
+                break;
+            }
+            members.push(next);
+        }
+        members
+    }
+
+    /// Runs the members one after the other, waits for the slot's end, and lets all answers leave.
+    async fn run(&mut self, members: Vec<Member<W>>, start: Duration) -> Duration {
+        let mut together = Duration::ZERO;
+        let mut made = Vec::new();
+        for (begun, length, answer) in members {
+            together = together.saturating_add(length);
+            match tokio::task::spawn_blocking(move || W::run(begun)).await {
+                Ok(result) => made.push((result, answer)),
+                Err(_) => {
+                    tracing::error!("a release ended in a panic outside its own bookkeeping");
+                    made.push((Err(Error::Stopped), answer));
+                }
+            }
+        }
+        let end = self.end(start, together).await;
+        for (result, answer) in made {
+            let _gone = answer.send(result);
+        }
+        end
+    }
+
+    /// Waits for the end of a slot of `length`, rounded up to steps.
+    async fn end(&mut self, start: Duration, length: Duration) -> Duration {
+        let length = boundary(length, self.step).max(self.step);
+        end(&*self.clock, start, length, &self.overruns).await
     }
 }
 
 /// Waits for the end of a slot, or for the boundary at which one that was overrun ends, and counts
 /// that it was.
-async fn end(clock: &dyn Clock, start: Duration, length: Duration, overruns: &AtomicU32) {
+async fn end(
+    clock: &dyn Clock,
+    start: Duration,
+    length: Duration,
+    overruns: &AtomicU32,
+) -> Duration {
     let mut end = start.saturating_add(length);
     let mut stretched = 1u32;
     while clock.elapsed() > end && stretched < u32::MAX {
@@ -129,10 +232,11 @@ async fn end(clock: &dyn Clock, start: Duration, length: Duration, overruns: &At
         overruns.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             stretched,
-            "a slot was overrun; its answer leaves at a later boundary"
+            "a slot was overrun; its answers leave at a later boundary"
         );
     }
     clock.wait_until(end).await;
+    end
 }
 
 /// The first multiple of `step` that is not before `now`.
@@ -164,20 +268,56 @@ mod tests {
         }
     }
 
-    #[derive(Debug)]
-    struct Sleepless(Duration, bool);
+    /// Whoever runs, when, and how long it may take.
+    #[derive(Debug, Clone)]
+    struct Sleepless {
+        name: u32,
+        length: Duration,
+        admitted: bool,
+        follows: Option<u32>,
+        said: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Sleepless {
+        fn of(length: Duration, admitted: bool) -> Self {
+            Self {
+                name: 0,
+                length,
+                admitted,
+                follows: None,
+                said: Arc::default(),
+            }
+        }
+
+        fn says(&self, what: &str) {
+            let line = format!("{} {what}", self.name);
+            self.said.lock().unwrap().push(line);
+        }
+    }
 
     impl Work for Sleepless {
         type Answer = ();
+        type Begun = Self;
         fn length(&self) -> Duration {
-            self.0
+            self.length
         }
-        fn run(self) -> Outcome<()> {
-            if self.1 {
-                Outcome::AtEnd(Ok(()))
-            } else {
-                Outcome::Now(Err(Error::Busy))
-            }
+        fn follows(&self, earlier: &Self) -> bool {
+            self.follows == Some(earlier.name)
+        }
+        fn begin(members: Vec<Self>) -> Vec<Decision<Self>> {
+            let decide = |work: Self| {
+                work.says("is decided on");
+                if work.admitted {
+                    Decision::AtEnd(work)
+                } else {
+                    Decision::Now(Err(Error::Busy))
+                }
+            };
+            members.into_iter().map(decide).collect()
+        }
+        fn run(begun: Self) -> Result<(), Error> {
+            begun.says("runs");
+            Ok(())
         }
     }
 
@@ -186,37 +326,114 @@ mod tests {
         let clock = Arc::new(SystemClock::start());
         let step = Duration::from_millis(20);
         let slots = Slots::start(clock.clone(), step);
-        slots
-            .run(Sleepless(Duration::from_millis(60), true))
-            .await
-            .unwrap();
+        let sixty = Sleepless::of(Duration::from_millis(60), true);
+        slots.run(sixty).await.unwrap();
         // The slot began at a boundary not before zero, so it cannot have ended before 60 ms.
         assert!(clock.elapsed() >= Duration::from_millis(60));
         let before = clock.elapsed();
-        assert!(
-            slots
-                .run(Sleepless(Duration::from_secs(5), false))
-                .await
-                .is_err()
-        );
+        let long = Sleepless::of(Duration::from_secs(5), false);
+        assert!(slots.run(long).await.is_err());
         assert!(clock.elapsed() - before < Duration::from_secs(5));
     }
 
     #[tokio::test]
-    async fn a_slot_has_one_fold_and_everybody_is_answered() {
+    async fn everybody_is_answered_and_refusals_do_not_run() {
         let clock = Arc::new(SystemClock::start());
         let step = Duration::from_millis(20);
         let slots = Arc::new(Slots::start(clock.clone(), step));
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..50 {
             let slots = slots.clone();
-            let fold = number % 25 == 0;
-            calls.spawn(async move { slots.run(Sleepless(step, fold)).await.is_ok() });
+            let work = Sleepless::of(step, number % 25 == 0);
+            calls.spawn(async move { slots.run(work).await.is_ok() });
         }
         let made = calls.join_all().await;
         assert_eq!(made.len(), 50);
         assert_eq!(made.iter().filter(|made| **made).count(), 2);
-        assert!(clock.elapsed() >= 2 * step);
+    }
+
+    /// The waits of slots of these, who all wait when the first slot begins, at 20 ms; what was
+    /// said; and who has an answer at each wait.
+    async fn shared(works: Vec<Sleepless>) -> (Vec<Duration>, Vec<String>, Vec<Vec<bool>>) {
+        let (step, said) = (Duration::from_millis(20), works[0].said.clone());
+        let clock = Steered::at(step - NANO);
+        let slots = Arc::new(Slots::start(clock.clone(), step));
+        let mut answers = Vec::new();
+        for work in works {
+            let slots = slots.clone();
+            answers.push(tokio::spawn(async move { slots.run(work).await }));
+            tokio::task::yield_now().await;
+        }
+        let mut left = Vec::new();
+        for wait in 1.. {
+            let until = clock.wait(wait).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            left.push(answers.iter().map(|answer| answer.is_finished()).collect());
+            clock.elapsed.send_replace(until.max(clock.elapsed()));
+            while clock.waits.borrow().len() == wait {
+                if answers.iter().all(|answer| answer.is_finished()) {
+                    let said = said.lock().unwrap().clone();
+                    return (clock.waits.borrow().clone(), said, left);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        unreachable!()
+    }
+
+    fn named(lengths: &[u64]) -> Vec<Sleepless> {
+        let said = Arc::default();
+        let named = |(length, name): (&u64, u32)| Sleepless {
+            name,
+            said: Arc::clone(&said),
+            ..Sleepless::of(Duration::from_millis(*length), true)
+        };
+        lengths.iter().zip(0..).map(named).collect()
+    }
+
+    fn millis(waits: &[Duration]) -> Vec<u128> {
+        waits.iter().map(Duration::as_millis).collect()
+    }
+
+    #[tokio::test]
+    async fn who_waits_together_shares_a_slot_as_long_as_the_sum_and_all_leave_at_its_end() {
+        let (waits, said, left) = shared(named(&[11, 13, 12])).await;
+        // 36 ms are two steps.
+        assert_eq!(millis(&waits), [20, 60]);
+        assert_eq!(left, [[false; 3]; 2]);
+        let decided = (0..3).map(|name| format!("{name} is decided on"));
+        let ran = (0..3).map(|name| format!("{name} runs"));
+        assert_eq!(said, decided.chain(ran).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_slot_of_those_who_waited_begins_where_the_one_before_ended() {
+        let mut works = named(&[11, 11, 11]);
+        works[1].follows = Some(0);
+        let (waits, said, left) = shared(works).await;
+        assert_eq!(millis(&waits), [20, 40, 40, 80]);
+        assert_eq!(left[2..], [[true, false, false]; 2]);
+        let expected = [
+            "0 is decided on",
+            "0 runs",
+            "1 is decided on",
+            "2 is decided on",
+            "1 runs",
+            "2 runs",
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_a_shared_slot_has_one_of_its_own() {
+        let longest = u64::try_from(limits::SHARED_SLOT.as_millis()).unwrap();
+        let (waits, _, left) = shared(named(&[11, longest, 11])).await;
+        let (first, second) = (40, 40 + u128::from(longest));
+        let expected = [20, first, first, second, second, second + 20];
+        assert_eq!(millis(&waits), expected);
+        assert_eq!(left[4], [true, true, false]);
     }
 
     /// A clock that stands wherever it was put, and says what was waited for.
@@ -268,12 +485,19 @@ mod tests {
 
     impl Work for Slow {
         type Answer = ();
+        type Begun = Self;
         fn length(&self) -> Duration {
             self.length
         }
-        fn run(self) -> Outcome<()> {
-            self.clock.elapsed.send_replace(self.until);
-            Outcome::AtEnd(Ok(()))
+        fn follows(&self, _: &Self) -> bool {
+            false
+        }
+        fn begin(members: Vec<Self>) -> Vec<Decision<Self>> {
+            members.into_iter().map(Decision::AtEnd).collect()
+        }
+        fn run(begun: Self) -> Result<(), Error> {
+            begun.clock.elapsed.send_replace(begun.until);
+            Ok(())
         }
     }
 

@@ -1,16 +1,18 @@
 //! A node in a process of its own, for tests that end, trace or measure processes.
 //!
-//! `node-under-test CONFIG [LOG]`: prints one line `listening ADDRESS` once it serves, logs to
+//! `node-under-test CONFIG [LOG] [without-waits]`: prints one line `listening ADDRESS` once it serves, logs to
 //! standard error (a filter such as `info`; nothing by default), and stops in good order when its
-//! standard input ends, so that no node outlives its test.
+//! standard input ends, so that no node outlives its test. With `without-waits` it does not wait
+//! for slots: its clock jumps to where a wait would end.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use obscura_node::cli::serve;
-use obscura_node::clock::SystemClock;
+use obscura_node::clock::{Clock, SystemClock};
+use obscura_tests::clock::TestClock;
 use tokio::sync::oneshot;
 
 #[tokio::main]
@@ -36,6 +38,11 @@ async fn main() -> Result<()> {
         // Without a reader there is nobody to tell.
         let _gone = writeln!(out, "listening {address}").and_then(|()| out.flush());
     };
-    serve(&config, Arc::new(SystemClock::start()), ended, announce).await?;
+    let clock: Arc<dyn Clock> = match arguments.next().as_deref() {
+        Some("without-waits") => Arc::new(TestClock::without_waits()),
+        Some(other) => bail!("unknown argument {other}"),
+        None => Arc::new(SystemClock::start()),
+    };
+    serve(&config, clock, ended, announce).await?;
     Ok(())
 }

@@ -133,6 +133,12 @@ impl Site {
         Ok(self.listener.local_addr()?)
     }
 
+    /// The node's certificate (DER).
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {

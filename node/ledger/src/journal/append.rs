@@ -6,7 +6,7 @@ use std::sync::Arc;
 use obscura_model::ids::UnixMillis;
 
 use super::frame::{Entry, Frame};
-use super::merkle::Hash;
+use super::merkle::{Hash, Head};
 use super::segment::{HEADER, Header};
 use super::storage::StoredFile;
 use super::{Appended, Journal, JournalError, Marked, Place, failed, place_segment};
@@ -32,7 +32,7 @@ impl Journal {
     }
 
     /// Gives entries their index, time and nonces. Nothing is written yet.
-    fn frames(
+    pub(super) fn frames(
         &mut self,
         now: UnixMillis,
         entries: Vec<Entry>,
@@ -64,10 +64,30 @@ impl Journal {
     }
 
     fn write(&mut self, frames: &[(usize, Frame)]) -> Result<Appended, JournalError> {
+        let (first, time) = (self.tree.size(), frames.first().map(|(_, f)| f.time));
+        let (places, leaves) = self.put(frames, self.tree.head(), beside_leaves)?;
+        leaves.into_iter().for_each(|leaf| self.tree.push(leaf));
+        self.last_time = time.unwrap_or(self.last_time);
+        self.follow_tail()?;
+        Ok(Appended {
+            first,
+            time: self.last_time,
+            places,
+        })
+    }
+
+    /// Writes and syncs frames that come after the head `before`, and gives their places and what
+    /// was made `beside` that.
+    pub(super) fn put<T>(
+        &mut self,
+        frames: &[(usize, Frame)],
+        before: Head,
+        beside: impl FnOnce(&[(usize, Frame)], u64, &mut dyn FnMut()) -> T,
+    ) -> Result<(Vec<Place>, T), JournalError> {
         let total: u64 = frames.iter().map(|(length, _)| *length as u64).sum();
         let length = self.segments.last().map_or(0, |header| header.length);
         let next = if self.offset + total > length {
-            Some(self.next_segment(total)?)
+            Some(self.next_segment(total, before)?)
         } else {
             None
         };
@@ -82,22 +102,16 @@ impl Journal {
             bytes = frame.encode_after(bytes, &salt, offset);
             places.push(Place { segment, offset });
         }
-        let secure = || self.secure(next.as_ref(), start, &bytes);
-        let (current, leaves) = beside_leaves(frames, total, secure);
-        self.current = current?;
+        let mut secured = None;
+        let made = beside(frames, total, &mut || {
+            secured = Some(self.secure(next.as_ref(), start, &bytes));
+        });
+        self.current = secured.unwrap_or(Err(JournalError::Stopped))?;
         self.segments.extend(next);
-        let (first, time) = (self.tree.size(), frames.first().map(|(_, f)| f.time));
-        leaves.into_iter().for_each(|leaf| self.tree.push(leaf));
         let mut marks = frames.iter().filter_map(|(_, frame)| Marked::of(frame));
         self.mark = marks.next_back().or(self.mark);
         self.offset = start + bytes.len() as u64;
-        self.last_time = time.unwrap_or(self.last_time);
-        self.follow_tail()?;
-        Ok(Appended {
-            first,
-            time: self.last_time,
-            places,
-        })
+        Ok((places, made))
     }
 
     /// Makes frames durable: one write and one sync in the last segment, or the next segment as
@@ -118,8 +132,9 @@ impl Journal {
         Ok(Arc::clone(&self.current))
     }
 
-    /// The header of the next segment, with room for `total` bytes of frames.
-    fn next_segment(&mut self, total: u64) -> Result<Header, JournalError> {
+    /// The header of the next segment after the head `before`, with room for `total` bytes of
+    /// frames.
+    fn next_segment(&mut self, total: u64, before: Head) -> Result<Header, JournalError> {
         let last = self.segments.last().ok_or(JournalError::Missing)?;
         let (journal, number) = (last.journal, last.number + 1);
         let mut salt = [0; 16];
@@ -134,7 +149,7 @@ impl Journal {
         Ok(Header {
             journal,
             number,
-            before: self.tree.head(),
+            before,
             length,
             salt,
             compacted: None,
@@ -142,25 +157,21 @@ impl Journal {
     }
 }
 
-/// The leaves of frames, and what `run` gives. Hashing millions of bytes takes as long as writing
+/// Runs `run` and gives the leaves of frames. Hashing millions of bytes takes as long as writing
 /// them, and needs no disk: for so many both are done at once.
-fn beside_leaves<T>(
-    frames: &[(usize, Frame)],
-    total: u64,
-    run: impl FnOnce() -> T,
-) -> (T, Vec<Hash>) {
+fn beside_leaves(frames: &[(usize, Frame)], total: u64, run: &mut dyn FnMut()) -> Vec<Hash> {
     let hash = || frames.iter().map(|(_, frame)| frame.leaf()).collect();
     if total < LARGE {
-        return (run(), hash());
+        run();
+        return hash();
     }
     std::thread::scope(|scope| {
         let hashing = std::thread::Builder::new().spawn_scoped(scope, hash);
-        let given = run();
-        let leaves = match hashing {
+        run();
+        match hashing {
             Ok(hashing) => hashing.join().unwrap_or_else(|panic| resume_unwind(panic)),
             // No thread to be had: one after the other.
             Err(_) => hash(),
-        };
-        (given, leaves)
+        }
     })
 }

@@ -56,6 +56,13 @@ impl Tree {
         self.frontier.push(last);
     }
 
+    /// Forgets all leaves but the first `size`.
+    pub(crate) fn cut(&mut self, size: u64) {
+        let mut leaves = std::mem::take(self).leaves;
+        leaves.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        leaves.into_iter().for_each(|leaf| self.push(leaf));
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.leaves.len() as u64
     }

@@ -1,5 +1,6 @@
 //! Admission: the public decision that a release may run, and its durable intent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use obscura_model::answer::Shape;
@@ -114,28 +115,44 @@ impl Ledger {
     /// # Errors
     /// If the rules refuse it (nothing is written then), or the storage fails.
     pub fn admit(&self, request: AdmitRequest, now: UnixMillis) -> Result<Admission, Error> {
-        let (made_for, index) = {
-            let mut inner = self.lock()?;
-            let Some(known) = inner.state.requests.get(&request.key) else {
-                return inner.grant(request, now);
-            };
-            match known.outcome {
-                _ if known.body_digest != request.body_digest => return Ok(Admission::Conflict),
-                Outcome::Open => return Ok(Admission::Running),
-                Outcome::Poisoned => return Ok(Admission::Poisoned),
-                Outcome::Committed(_) | Outcome::Earlier(_) => {
-                    let answered = inner.state.answered_by(&request.key);
-                    answered.ok_or(Error::Interrupted)?
-                }
-            }
-        };
-        self.answer(&made_for, index).map(Admission::Known)
+        let decided = self.admit_together(vec![request], now)?.pop();
+        decided.unwrap_or(Err(Error::Interrupted))
     }
 
-    /// The exposures for the fold of an open intent. They cannot change while it is open.
+    /// Decides on releases of one population that share a slot, in their order: each counts what
+    /// those before it take. The intents of all that are granted are durable, by one flush, when this returns;
+    /// their folds come in the same order (see [`Ledger::exposures`]).
     ///
     /// # Errors
-    /// If the permit's intent is not open.
+    /// If the storage fails. Whoever the rules refuse is told so in their own place.
+    pub fn admit_together(
+        &self,
+        requests: Vec<AdmitRequest>,
+        now: UnixMillis,
+    ) -> Result<Vec<Result<Admission, Error>>, Error> {
+        let decided = self.share_several(requests.len() > 1, |inner| {
+            let mut opened = BTreeSet::new();
+            let decided = requests.into_iter().map(|request| {
+                let decided = inner.decide(request, now, &opened);
+                if let Ok(Decided::Now(Admission::Granted(permit))) = &decided {
+                    opened.insert(permit.intent());
+                }
+                decided
+            });
+            Ok(decided.collect::<Vec<_>>())
+        })?;
+        let answer = |decided| match decided? {
+            Decided::Now(admission) => Ok(admission),
+            Decided::Before(made_for, index) => self.answer(&made_for, index).map(Admission::Known),
+        };
+        Ok(decided.into_iter().map(answer).collect())
+    }
+
+    /// The exposures for the fold of an open intent. They cannot change before it is closed, because
+    /// folds of a population come one after the other: of its open intents only the first has any.
+    ///
+    /// # Errors
+    /// If the permit's intent is not open, or one of its population before it still is.
     pub fn exposures(&self, permit: &Permit) -> Result<Exposures, Error> {
         let inner = self.lock()?;
         let no_intent = Refusal::NoIntent(permit.intent());
@@ -144,6 +161,10 @@ impl Ledger {
             .intents
             .get(&permit.intent())
             .ok_or(no_intent.clone())?;
+        let population = inner.state.populations.get(&entry.intent.population);
+        if population.is_none_or(|p| p.open.first() != Some(&permit.intent())) {
+            return Err(no_intent.into());
+        }
         let arrays = entry.intent.accounts.iter().map(|account| {
             inner
                 .state
@@ -165,8 +186,43 @@ pub(super) struct Allowed {
     pub(super) population: PopulationName,
 }
 
+/// What became of a request, or where its answer is.
+#[allow(clippy::large_enum_variant)] // as `Admission`
+enum Decided {
+    Now(Admission),
+    Before(RequestKey, u64),
+}
+
 impl Inner {
-    fn grant(&mut self, request: AdmitRequest, now: UnixMillis) -> Result<Admission, Error> {
+    /// Decides on one request. `opened` are the intents of those who were granted just before and
+    /// share its slot.
+    fn decide(
+        &mut self,
+        request: AdmitRequest,
+        now: UnixMillis,
+        opened: &BTreeSet<u64>,
+    ) -> Result<Decided, Error> {
+        let Some(known) = self.state.requests.get(&request.key) else {
+            return self.grant(request, now, opened).map(Decided::Now);
+        };
+        Ok(Decided::Now(match known.outcome {
+            _ if known.body_digest != request.body_digest => Admission::Conflict,
+            Outcome::Open => Admission::Running,
+            Outcome::Poisoned => Admission::Poisoned,
+            Outcome::Committed(_) | Outcome::Earlier(_) => {
+                let answered = self.state.answered_by(&request.key);
+                let (made_for, index) = answered.ok_or(Error::Interrupted)?;
+                return Ok(Decided::Before(made_for, index));
+            }
+        }))
+    }
+
+    fn grant(
+        &mut self,
+        request: AdmitRequest,
+        now: UnixMillis,
+        opened: &BTreeSet<u64>,
+    ) -> Result<Admission, Error> {
         let time = self.time(now);
         let allowed = self.allowed(&request, time)?;
         if !self.state.usable(request.dataset) {
@@ -180,7 +236,7 @@ impl Inner {
         if population.stopped {
             return Err(Refusal::Stopped(name).into());
         }
-        if population.open.is_some() {
+        if population.open != *opened {
             return Ok(Admission::Busy);
         }
         let sets = self.limits(&request, &name)?;

@@ -27,7 +27,8 @@ pub struct CommitContext {
 }
 
 impl Ledger {
-    /// Makes a release durable together with all its charges: one append, one sync. `body` makes
+    /// Makes a release durable together with all its charges: one append, one sync, which may be
+    /// those of other populations' releases too. `body` makes
     /// the bytes of the release from its place and its noisy values; they are stored as they are.
     ///
     /// # Errors
@@ -45,33 +46,34 @@ impl Ledger {
             found,
             charges,
         } = noised.into_commit();
-        let mut inner = self.lock()?;
-        let codes = inner.codes(&permit, &charges)?;
-        let intent = permit.intent();
-        let entry = inner.state.intents.get(&intent).ok_or(Error::Commit)?;
-        let context = CommitContext {
-            index: inner.journal.size(),
-            head_before: inner.journal.head(),
-            time: inner.time(now),
-            intent: open_intent(intent, entry),
-            found,
-        };
-        let key = entry.intent.key;
-        let body = body(&context, values);
-        let record = Record::ReleaseCommitted {
-            intent,
-            body: body.clone(),
-            codes,
-        };
-        // This ends the only open release: the moment that a mark waits for.
-        let mark = inner.prepared.filter(|_| inner.state.intents.len() == 1);
-        let records = [record].into_iter().chain(mark.map(Record::Compacted));
-        let index = inner.record(now, records.collect())?;
-        if mark.is_some() {
-            inner.prepared = None;
-        }
-        inner.running.remove(&intent);
-        Ok(Committed::new(index, context.time, key, body))
+        self.share(|inner| {
+            let codes = inner.codes(&permit, &charges)?;
+            let intent = permit.intent();
+            let entry = inner.state.intents.get(&intent).ok_or(Error::Commit)?;
+            let context = CommitContext {
+                index: inner.journal.size(),
+                head_before: inner.journal.head(),
+                time: inner.time(now),
+                intent: open_intent(intent, entry),
+                found,
+            };
+            let key = entry.intent.key;
+            let body = body(&context, values);
+            let record = Record::ReleaseCommitted {
+                intent,
+                body: body.clone(),
+                codes,
+            };
+            // This ends the only open release: the moment that a mark waits for.
+            let mark = inner.prepared.filter(|_| inner.state.intents.len() == 1);
+            let records = [record].into_iter().chain(mark.map(Record::Compacted));
+            let index = inner.record(now, records.collect())?;
+            if mark.is_some() {
+                inner.prepared = None;
+            }
+            inner.running.remove(&intent);
+            Ok(Committed::new(index, context.time, key, body))
+        })
     }
 }
 

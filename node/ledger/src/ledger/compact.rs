@@ -89,7 +89,7 @@ impl Ledger {
         let scan = journal::scan(&storage, journal)?;
         let state = replay_to(&storage, &scan.segments, scan.mark, scan.tree.size())?;
         let mut populations = state.populations.into_iter();
-        let open = populations.find(|(_, population)| population.open.is_some());
+        let open = populations.find(|(_, population)| !population.open.is_empty());
         Ok(open.map(|(name, _)| name))
     }
 }
@@ -117,7 +117,7 @@ impl Inner {
     /// Compaction is blocked while any intent is open.
     pub(super) fn no_release_open(&self) -> Result<(), Refusal> {
         let mut open = self.state.populations.iter();
-        match open.find(|(_, population)| population.open.is_some()) {
+        match open.find(|(_, population)| !population.open.is_empty()) {
             Some((name, _)) => Err(Refusal::IntentOpen(name.clone())),
             None => Ok(()),
         }

@@ -283,12 +283,11 @@ impl Inner {
     /// terms it was admitted with.
     pub(super) fn idle(&self, population: &PopulationName) -> Result<(), Refusal> {
         let entry = self.state.populations.get(population);
-        match entry
-            .ok_or_else(|| Refusal::NoPopulation(population.clone()))?
-            .open
-        {
-            None => Ok(()),
-            Some(_) => Err(Refusal::IntentOpen(population.clone())),
+        let entry = entry.ok_or_else(|| Refusal::NoPopulation(population.clone()))?;
+        if entry.open.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::IntentOpen(population.clone()))
         }
     }
 

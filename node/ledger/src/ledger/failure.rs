@@ -104,14 +104,19 @@ impl Ledger {
 }
 
 impl Inner {
-    /// At opening: every population with an open intent was stopped while a release was begun.
+    /// At opening: every population with open intents was stopped while releases were begun. One
+    /// stop counts once, however many there were.
     pub(super) fn count_stops(&mut self, now: UnixMillis) -> Result<(), Error> {
-        let open: Vec<u64> = self.state.intents.keys().copied().collect();
-        let records: Vec<Record> = open
-            .iter()
-            .filter_map(|intent| self.stop_records(*intent))
-            .flatten()
-            .collect();
+        let mut records = Vec::new();
+        for population in self.state.populations.values() {
+            let mut open = population.open.iter();
+            let first = open.next().and_then(|intent| self.stop_records(*intent));
+            records.extend(first.into_iter().flatten());
+            let others = open.filter_map(|intent| Some((*intent, self.state.intents.get(intent)?)));
+            for (intent, entry) in others.filter(|(_, entry)| entry.restarted) {
+                records.extend(poison_records(intent, entry));
+            }
+        }
         if !records.is_empty() {
             self.record(now, records)?;
         }

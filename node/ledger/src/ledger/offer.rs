@@ -49,8 +49,7 @@ impl Ledger {
             plan,
             dataset,
         } = request;
-        let (earlier, release) = {
-            let mut inner = self.lock()?;
+        let found = self.share(|inner| {
             let state = &inner.state;
             if state.requests.contains_key(&key) {
                 return Ok(None);
@@ -71,9 +70,10 @@ impl Ledger {
                 release,
             };
             inner.record(now, vec![answered])?;
-            (earlier, release)
-        };
-        self.answer(&earlier, release).map(Some)
+            Ok(Some((earlier, release)))
+        })?;
+        let answer = |(earlier, release)| self.answer(&earlier, release);
+        found.map(answer).transpose()
     }
 
     /// The digest of the body with which a request id was used, if it was: for ever that one.

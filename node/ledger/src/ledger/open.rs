@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use obscura_model::ids::{KeyId, UnixMillis};
 
+use super::share::Shared;
 use super::{Inner, Ledger};
 use crate::base;
 use crate::checkpoint::{self, Checkpoint};
@@ -114,6 +115,7 @@ impl Ledger {
             applying: false,
             compact_from,
             prepared: None,
+            shared: Shared::default(),
         };
         if !inner.state.begun {
             let created = inner.time(now);
@@ -127,9 +129,12 @@ impl Ledger {
         }
         inner.catch_up()?;
         inner.count_stops(now)?;
+        let coming = Arc::clone(&inner.shared.coming);
         Ok(Ledger {
             inner: Mutex::new(inner),
             upkeep: Mutex::new(()),
+            flushed: Condvar::new(),
+            coming,
         })
     }
 }

@@ -199,7 +199,7 @@ impl State {
             stops: entry.stops,
             stopped: entry.stopped,
             lifts: entry.lifts,
-            open_intent: entry.open,
+            open_intent: entry.open.first().copied(),
         })
     }
 

@@ -176,7 +176,7 @@ impl State {
                     stopped: false,
                     lifts: 0,
                     ended: BTreeSet::new(),
-                    open: None,
+                    open: BTreeSet::new(),
                 };
                 match self.populations.insert(name.clone(), entry) {
                     Some(_) => Err(InvalidHistory::Twice("a population")),
@@ -329,9 +329,11 @@ impl State {
             .ok_or(InvalidHistory::Unknown("a dataset"))?
             .released = true;
         let population = self.population_mut(&intent.population)?;
-        if population.open.replace(at.index).is_some() {
+        let last = population.open.last();
+        if last.is_some_and(|last| last.checked_add(1) != Some(at.index)) {
             return Err(InvalidHistory::Twice("an open intent"));
         }
+        population.open.insert(at.index);
         let request = RequestEntry {
             body_digest: intent.body_digest,
             outcome: Outcome::Open,
@@ -392,7 +394,8 @@ impl State {
             .intents
             .remove(&index)
             .ok_or(InvalidHistory::Unknown("an intent"))?;
-        self.population_mut(&entry.intent.population)?.open = None;
+        let population = self.population_mut(&entry.intent.population)?;
+        population.open.remove(&index);
         let request = self.requests.get_mut(&entry.intent.key);
         request.ok_or(InvalidHistory::Unknown("a request"))?.outcome = outcome;
         Ok(entry.intent)
