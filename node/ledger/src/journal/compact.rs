@@ -231,12 +231,12 @@ impl Journal {
     /// durable.
     pub(crate) fn replace(&mut self, due: &Due, ready: &Rewritten) -> Result<(), JournalError> {
         self.health()?;
-        let result = self.put(due, ready);
+        let result = self.take_place(due, ready);
         self.stopped = result.is_err();
         result
     }
 
-    fn put(&mut self, due: &Due, ready: &Rewritten) -> Result<(), JournalError> {
+    fn take_place(&mut self, due: &Due, ready: &Rewritten) -> Result<(), JournalError> {
         let mut segments = self.segments.iter_mut();
         let header = segments.find(|header| **header == due.header);
         let header = header.ok_or(JournalError::Missing)?;
