@@ -6,6 +6,8 @@
 //! Up to the permit everything is public. From the durable intent on, the work runs in a task of
 //! its own, so that a caller who hangs up changes nothing.
 
+mod deadline;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,11 +31,11 @@ use crate::access::Caller;
 use crate::asked::{Asked, Planned};
 use crate::entropy;
 use crate::error::Error;
-use crate::limits;
 use crate::node::{DatasetFace, Node, signed_evidence};
 use crate::slots::{Decision, Work};
 use crate::turns::{Place, Turn};
 use crate::veil::{Drawn, Hidden, Made, Veiled};
+use deadline::Deadline;
 
 /// What a request for a release is answered with.
 #[derive(Debug)]
@@ -466,23 +468,6 @@ fn look_after(node: &Node, now: UnixMillis) {
             Ok(segments) => tracing::info!(segments, "the ledger was compacted"),
             Err(error) => tracing::error!(%error, "the ledger could not be compacted"),
         });
-    }
-}
-
-/// When a fold is given up: after a public time that nearly no run comes near. It fails like any
-/// other run then, so that how long a fold can take is bounded, whatever the rows.
-#[derive(Debug, Clone, Copy)]
-struct Deadline(Duration);
-
-impl Deadline {
-    fn of(node: &Node, planned: &Planned) -> Result<Self, Error> {
-        let slots = planned.slot(node)?.saturating_mul(limits::SLOTS_OF_A_FOLD);
-        let most = slots.max(limits::LEAST_OF_A_FOLD);
-        Ok(Self(node.clock.elapsed().saturating_add(most)))
-    }
-
-    fn passed(self, node: &Node) -> bool {
-        node.clock.elapsed() > self.0
     }
 }
 
