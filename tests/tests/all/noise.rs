@@ -1,6 +1,7 @@
 //! The noise that comes out over gRPC is the noise that was promised.
 
 use obscura_client::model::ids::PartyName;
+use obscura_tests::audit::bounds::normal;
 use obscura_tests::cluster::{Cluster, ask, release_name};
 use obscura_tests::data::visits;
 
@@ -48,17 +49,6 @@ async fn residuals() -> Vec<Vec<f64>> {
 
 fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     values.clone().sum::<f64>() / values.count() as f64
-}
-
-/// The standard normal distribution function (Abramowitz and Stegun 7.1.26, error below 1e-6).
-fn normal(x: f64) -> f64 {
-    let t = 1.0 / (1.0 + 0.327_591_1 * x.abs() / 2f64.sqrt());
-    let poly = t
-        * (0.254_829_592
-            + t * (-0.284_496_736
-                + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
-    let tail = 0.5 * poly * (-x * x / 2.0).exp();
-    if x > 0.0 { 1.0 - tail } else { tail }
 }
 
 /// Bounds are such that all of it together fails by chance less than once in 5,000 runs.

@@ -262,23 +262,26 @@ impl Table {
     /// Sends a request, kills the process when its release has begun (if it begins), and starts it
     /// again.
     async fn kill(&mut self, caller: &Caller, message: SignedMessage) -> Result<()> {
-        let sent = {
-            let (caller, message) = (caller.clone(), message);
-            let mut begun = Box::pin(self.lone.begun(1));
-            // It counts from its first poll on.
-            let _not_yet = poll_fn(|cx| Poll::Ready(begun.as_mut().poll(cx).is_ready())).await;
-            let sent = tokio::spawn(async move { caller.send(ASK, message).await });
-            tokio::select! {
-                at = tokio::time::timeout(PATIENCE, &mut begun) => at??,
-                // Refused: it never begins.
-                () = until_ended(&sent) => {}
+        let mut begun = Box::pin(self.lone.begun(1));
+        // It counts from its first poll on.
+        let _not_yet = poll_fn(|cx| Poll::Ready(begun.as_mut().poll(cx).is_ready())).await;
+        let sender = caller.clone();
+        let mut sent = tokio::spawn(async move { sender.send(ASK, message).await });
+        let refused = tokio::select! {
+            at = tokio::time::timeout(PATIENCE, &mut begun) => {
+                at??;
+                false
             }
-            sent
+            // It never begins.
+            _answer = &mut sent => true,
         };
+        drop(begun);
         self.lone.kill().await?;
         self.played.kills += 1;
-        // Nobody answers, or what was answered just before is asked for again.
-        drop(sent.await);
+        if !refused {
+            // Nobody answers, or what was answered just before is asked for again.
+            drop(sent.await);
+        }
         self.lone.start().await?;
         self.owner = self.lone.owner().await?;
         if self.owner.exposure().await?.stopped {
@@ -356,12 +359,6 @@ impl Table {
         drop(owner);
         self.lone.site.stop().await;
         Ok(())
-    }
-}
-
-async fn until_ended<T>(task: &tokio::task::JoinHandle<T>) {
-    while !task.is_finished() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
