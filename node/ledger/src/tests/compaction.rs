@@ -22,7 +22,6 @@ mod crashes;
 mod damage;
 mod golden;
 mod random;
-mod sharing;
 mod tending;
 
 /// Segments of about two releases.

@@ -193,7 +193,7 @@ fn beside_a_commit(ledger: &Ledger, prepare: impl FnOnce(), others: Vec<Call<'_>
 }
 
 /// A commit and three answers from before, which all write at once.
-pub(super) fn at_once(ledger: &Ledger, prepare: impl FnOnce()) -> Vec<bool> {
+fn at_once(ledger: &Ledger, prepare: impl FnOnce()) -> Vec<bool> {
     answer(ledger, request(1, ANN, 8), 1);
     let offers = (10..13).map(|n| -> Call<'_> {
         Box::new(move || {
@@ -289,20 +289,4 @@ fn a_panic_in_a_shared_flush_acknowledges_nobody_and_nobody_waits_for_ever() {
         let ledger = open(&disk.after_power_cut(0)).unwrap();
         assert_eq!(ledger.reruns().len(), usize::from(call < 3));
     }
-}
-
-#[test]
-fn more_releases_of_one_slot_than_an_append_holds_are_refused_one_by_one() {
-    let disk = Disk::default();
-    let ledger = ready(&disk, Mode::Protect, 2_000);
-    let asked = (0..1_030u16).map(|n| request(1, ANN, (n & 15) | (n >> 4) << 8));
-    let admitted = ledger.admit_together(asked.collect(), NOW).unwrap();
-    let granted = |one: &Result<Admission, Error>| matches!(one, Ok(Admission::Granted(_)));
-    let size = ledger.head().size;
-    assert_eq!(admitted.iter().filter(|one| granted(one)).count(), 1_024);
-    ledger.health().unwrap();
-    drop(ledger);
-    let ledger = open(&disk).unwrap();
-    assert_eq!(ledger.reruns().len(), 1_024);
-    assert!(ledger.head().size > size);
 }
