@@ -12,7 +12,7 @@ use super::storage::StoredFile;
 use super::{Appended, Journal, JournalError, Marked, Place, failed, place_segment};
 
 /// The most records of one append.
-const MOST_RECORDS: usize = 1024;
+pub(super) const MOST_RECORDS: usize = 1024;
 
 /// From so many bytes on an append is hashed while it is written: 1 MiB.
 const LARGE: u64 = 1 << 20;

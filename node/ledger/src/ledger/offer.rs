@@ -77,9 +77,10 @@ impl Ledger {
     }
 
     /// The digest of the body with which a request id was used, if it was: for ever that one.
+    /// Nothing once the ledger has stopped, because then the state may have what no record has.
     #[must_use]
     pub fn asked(&self, key: &RequestKey) -> Option<Digest> {
-        let inner = self.peek();
+        let inner = self.lock().ok()?;
         inner.state.requests.get(key).map(|entry| entry.body_digest)
     }
 }

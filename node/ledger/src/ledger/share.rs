@@ -2,12 +2,13 @@
 //!
 //! Whoever writes while others are about to write leaves the flush to the last of them: the records
 //! are validated and applied one after the other, become durable in one append, and only then does
-//! anybody return. Until then nobody else sees the state: who only reads waits. Without others,
+//! anybody return, also who decided on them and recorded nothing: a refusal, say. Until then nobody
+//! else sees the state: who only reads waits. Without others,
 //! everything is as if there were no sharing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use obscura_model::ids::UnixMillis;
 
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     several: bool,
     /// As the ledger's.
     pub(super) coming: Arc<AtomicUsize>,
-    /// The callers of the flush to come.
+    /// The callers of the flush to come, those included who only read what it makes durable.
     callers: u32,
     /// The flushes so far, failed ones included.
     flushes: u64,
@@ -68,35 +69,39 @@ impl Ledger {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         self.coming.fetch_sub(1, Ordering::SeqCst);
         (inner.shared.sharing, inner.shared.several) = (true, several);
-        let before = inner.journal.size();
         // A panic must not leave the records of others behind that nobody makes durable.
         let written = catch_unwind(AssertUnwindSafe(|| {
             inner.usable()?;
             write(&mut inner)
         }));
         inner.shared.sharing = false;
-        let mut flushed = Ok(());
-        if inner.journal.is_staged() {
-            inner.shared.callers += 1;
-            let number = inner.shared.flushes;
-            let others = self.coming.load(Ordering::SeqCst) > 0;
-            if others && inner.shared.callers < MOST_CALLERS {
-                if inner.journal.size() > before {
-                    let waiting = |inner: &mut Inner| inner.shared.flushes == number;
-                    let waited = self.flushed.wait_while(inner, waiting);
-                    let inner = waited.unwrap_or_else(PoisonError::into_inner);
-                    flushed = inner.journal.health().map_err(Error::from);
-                }
-            } else {
-                flushed = inner.flush();
-                drop(inner);
-                self.flushed.notify_all();
-            }
-        }
+        // Who recorded nothing waits like the others: what it decided on may not be durable.
+        let flushed = if inner.journal.is_staged() {
+            self.flush_or_wait(inner)
+        } else {
+            Ok(())
+        };
         match written {
-            Ok(written) => written.and_then(|given| flushed.map(|()| given)),
+            Ok(written) => flushed.and(written),
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// Ends when all that was taken in so far is durable, or will never be.
+    fn flush_or_wait(&self, mut inner: MutexGuard<'_, Inner>) -> Result<(), Error> {
+        inner.shared.callers += 1;
+        let others = self.coming.load(Ordering::SeqCst) > 0;
+        if others && inner.shared.callers < MOST_CALLERS && !inner.journal.is_staged_full() {
+            let number = inner.shared.flushes;
+            let waiting = |inner: &mut Inner| inner.shared.flushes == number;
+            let waited = self.flushed.wait_while(inner, waiting);
+            return waited.unwrap_or_else(PoisonError::into_inner).usable();
+        }
+        // Whatever becomes of it, who waits for it is told.
+        let flushed = catch_unwind(AssertUnwindSafe(|| inner.flush()));
+        drop(inner);
+        self.flushed.notify_all();
+        flushed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
@@ -138,12 +143,16 @@ impl Inner {
         Ok(first)
     }
 
-    /// Makes durable what was taken in. After a failure nothing is decided on this state any more.
+    /// Makes durable what was taken in. After a failure, or a panic, nothing is decided on this
+    /// state any more.
     fn flush(&mut self) -> Result<(), Error> {
         let lines = std::mem::take(&mut self.shared.lines);
         self.shared.callers = 0;
         self.shared.flushes = self.shared.flushes.wrapping_add(1);
+        // The state has what is not durable yet: only success makes them the same again.
+        let before = std::mem::replace(&mut self.applying, true);
         let places = self.journal.flush()?;
+        self.applying = before;
         let line = |((index, answers), place)| Line {
             index,
             place,

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::journal::storage::{Storage, StoredFile};
 
@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Error,
     /// The power goes: this call has half an effect, every later one fails.
     PowerCut,
+    /// The call panics, once.
+    Panic,
 }
 
 #[derive(Default, Clone)]
@@ -61,6 +63,7 @@ impl Platter {
                 self.off = true;
                 Ok(true)
             }
+            Some((at, Fault::Panic)) if at == self.calls => panic!("injected"),
             _ => Ok(false),
         }
     }
@@ -83,7 +86,7 @@ fn cut(power: bool) -> io::Result<()> {
 
 impl Disk {
     fn platter(&self) -> MutexGuard<'_, Platter> {
-        self.platter.lock().unwrap()
+        self.platter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_fault(&self, call: u64, fault: Fault) {
