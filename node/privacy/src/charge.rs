@@ -53,6 +53,12 @@ impl Divider {
                 return u128::try_from(quotient as i64 + up).ok();
             }
         }
+        self.plain(norm_squared)
+    }
+
+    /// Apart, so that what nearly always happens is short enough to stand where it is needed.
+    #[cold]
+    fn plain(&self, norm_squared: u128) -> Option<u128> {
         vector_nano(norm_squared, self.two_sigma_squared)
     }
 }
@@ -96,12 +102,14 @@ impl Coder {
         }
     }
 
+    #[cold]
     fn wide(&self, nano: u128) -> Option<(u16, Rho)> {
         let code = self.grid.encode(nano);
         Some((code, self.grid.value(code).ok()?))
     }
 
     /// As [`CodeGrid::encode`] for `0 < under < price - 1`; nothing in the deepest octaves.
+    #[inline]
     fn narrow(&self, under: u64, factor: f64) -> Option<(u16, Rho)> {
         // The deepest octave in which `under` doubled so often is still below the price.
         let octave = under.leading_zeros() - self.price.leading_zeros();

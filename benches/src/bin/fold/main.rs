@@ -13,7 +13,7 @@ use obscura_model::codelist::CodeLists;
 use obscura_model::exposure::{Delta, Rho};
 use obscura_model::text::SqlText;
 use obscura_privacy::{Filter, Known, Mode, Permit};
-use obscura_query::{Contributions, PlanOptions, PrivateTable, ValidatedQuery};
+use obscura_query::{Contributions, PlanOptions, PrivatePlan, PrivateTable, ValidatedQuery};
 
 use world::{Size, description, stored};
 
@@ -35,9 +35,13 @@ struct Arguments {
     /// Runs of each query, of which the median is told.
     #[arg(long, default_value_t = 11)]
     runs: usize,
-    /// Only queries whose name has this.
+    /// Only the query of this name, or else those whose name has this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Makes so many folds of each query ready, runs as many of them as `--runs` says, and tells
+    /// nothing: two calls that differ in `--runs` differ only by whole folds, which can be counted.
+    #[arg(long)]
+    ready: Option<usize>,
     /// One line of JSON for each query.
     #[arg(long)]
     json: bool,
@@ -79,19 +83,28 @@ fn main() -> anyhow::Result<()> {
     let (millis, table) = clock::millis(|| stored(&arguments.folder, size));
     let table = table?;
     let mut out = std::io::stdout().lock();
-    if !arguments.json {
+    if !arguments.json && arguments.ready.is_none() {
         writeln!(out, "opened in {millis:.1} ms")?;
     }
-    let chosen = QUERIES
-        .iter()
-        .filter(|(name, _)| name.contains(&arguments.only));
+    let exact = QUERIES.iter().any(|(name, _)| *name == arguments.only);
+    let chosen = QUERIES.iter().filter(|(name, _)| match exact {
+        true => *name == arguments.only,
+        false => name.contains(&arguments.only),
+    });
     for (name, sql) in chosen {
+        if let Some(ready) = arguments.ready {
+            let folds = (0..ready).map(|_| Ready::new(sql, size));
+            let folds = folds.collect::<anyhow::Result<Vec<Ready>>>()?;
+            for fold in folds.into_iter().take(arguments.runs) {
+                fold.run(&table, arguments.threads)?;
+            }
+            continue;
+        }
         let mut runs = Vec::with_capacity(arguments.runs);
         let before = clock::on_processors();
         for _ in 0..arguments.runs.max(1) {
-            runs.push(
-                fold(&table, sql, size, arguments.threads).with_context(|| (*sql).to_owned())?,
-            );
+            let fold = Ready::new(sql, size).with_context(|| (*sql).to_owned())?;
+            runs.push(fold.run(&table, arguments.threads)?);
         }
         let worked = clock::on_processors().zip(before);
         let worked = worked.map_or(0.0, |(after, before)| after - before) / runs.len() as f64;
@@ -122,26 +135,50 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One fold of everybody, who all have room: its milliseconds.
-fn fold(table: &PrivateTable, sql: &str, size: Size, threads: usize) -> anyhow::Result<f64> {
-    let description = description(size)?;
-    let query = ValidatedQuery::parse(&SqlText::new(sql)?, &description, &CodeLists::none())?;
-    let accuracy = AccuracyRequest::whole(Accuracy::Price(Rho::asked(0.1)?))?;
-    let options = PlanOptions::default();
-    let plan = query.plan(&description, &accuracy, None, Delta::new(1e-9)?, &options)?;
-    let capacity = plan.index_capacity();
-    let filter = Filter::new(Mode::Protect, vec![plan.price(), plan.price()]);
-    let exposures = vec![0u64; capacity as usize];
-    let barred = vec![false; capacity as usize];
-    let known = Known {
-        accounts: &[&exposures, &exposures],
-        barred: &barred,
-    };
-    let (millis, admitted) = clock::millis(|| {
-        let permit = Permit::after_durable_intent(1, filter, plan.shape().clone(), true, capacity)?;
-        let contributions = Contributions::bind(permit, plan, table.rows());
-        anyhow::Ok(contributions.fold(known, threads)?)
-    });
-    drop(admitted?);
-    Ok(millis)
+/// One fold of everybody, who all have room, before it begins.
+struct Ready {
+    plan: PrivatePlan,
+    capacity: u64,
+    exposures: Vec<u64>,
+    barred: Vec<bool>,
+}
+
+impl Ready {
+    fn new(sql: &str, size: Size) -> anyhow::Result<Self> {
+        let description = description(size)?;
+        let query = ValidatedQuery::parse(&SqlText::new(sql)?, &description, &CodeLists::none())?;
+        let accuracy = AccuracyRequest::whole(Accuracy::Price(Rho::asked(0.1)?))?;
+        let options = PlanOptions::default();
+        let plan = query.plan(&description, &accuracy, None, Delta::new(1e-9)?, &options)?;
+        let capacity = plan.index_capacity();
+        Ok(Self {
+            plan,
+            capacity,
+            exposures: vec![0; capacity as usize],
+            barred: vec![false; capacity as usize],
+        })
+    }
+
+    /// Its milliseconds.
+    fn run(self, table: &PrivateTable, threads: usize) -> anyhow::Result<f64> {
+        let Ready {
+            plan,
+            capacity,
+            exposures,
+            barred,
+        } = self;
+        let filter = Filter::new(Mode::Protect, vec![plan.price(), plan.price()]);
+        let known = Known {
+            accounts: &[&exposures, &exposures],
+            barred: &barred,
+        };
+        let (millis, admitted) = clock::millis(|| {
+            let shape = plan.shape().clone();
+            let permit = Permit::after_durable_intent(1, filter, shape, true, capacity)?;
+            let contributions = Contributions::bind(permit, plan, table.rows());
+            anyhow::Ok(contributions.fold(known, threads)?)
+        });
+        drop(admitted?);
+        Ok(millis)
+    }
 }
