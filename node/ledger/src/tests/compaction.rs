@@ -22,6 +22,7 @@ mod crashes;
 mod damage;
 mod golden;
 mod random;
+mod sharing;
 mod tending;
 
 /// Segments of about two releases.

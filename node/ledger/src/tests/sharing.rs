@@ -193,7 +193,7 @@ fn beside_a_commit(ledger: &Ledger, prepare: impl FnOnce(), others: Vec<Call<'_>
 }
 
 /// A commit and three answers from before, which all write at once.
-fn at_once(ledger: &Ledger, prepare: impl FnOnce()) -> Vec<bool> {
+pub(super) fn at_once(ledger: &Ledger, prepare: impl FnOnce()) -> Vec<bool> {
     answer(ledger, request(1, ANN, 8), 1);
     let offers = (10..13).map(|n| -> Call<'_> {
         Box::new(move || {
